@@ -1,0 +1,2 @@
+// Package message reads and writes internet messages.
+package message
