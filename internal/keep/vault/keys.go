@@ -1,0 +1,336 @@
+package vault
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+)
+
+// epochKey seals what one tenant writes into one class on one day.
+type epochKey struct {
+	id     ids.Key
+	tenant ids.Tenant
+	class  Class
+	day    Day
+	aead   cipher.AEAD
+	seals  atomic.Uint64
+}
+
+type tenantKey struct {
+	id     ids.Key
+	tenant ids.Tenant
+	aead   cipher.AEAD
+}
+
+type indexKey struct{ key [32]byte }
+
+const indexFile = "index"
+
+func tenantFile(id ids.Key) string  { return fmt.Sprintf("t-%016x", uint64(id)) }
+func epochPrefix(id ids.Key) string { return fmt.Sprintf("e-%016x-", uint64(id)) }
+func epochFile(k *epochKey) string {
+	return epochPrefix(k.id) + k.class.String() + "-" + k.day.String()
+}
+func soundRecord(content []byte) error { _, err := decodeRecord(content); return err }
+
+// parseEpochFile reads an epoch's place in the tree from its name alone, so that
+// listing does not open keys.
+func parseEpochFile(tenant ids.Tenant, name string) (Epoch, bool) {
+	part := strings.SplitN(name, "-", 4)
+	if len(part) != 4 || part[0] != "e" || len(part[1]) != 16 {
+		return Epoch{}, false
+	}
+	var id uint64
+	if _, err := fmt.Sscanf(part[1], "%016x", &id); err != nil {
+		return Epoch{}, false
+	}
+	class, err := ParseClass(part[2])
+	day, err2 := time.Parse(time.DateOnly, part[3])
+	if err != nil || err2 != nil {
+		return Epoch{}, false
+	}
+	return Epoch{Key: ids.Key(id), Tenant: tenant, Class: class, Day: DayOf(day)}, true
+}
+
+// sealing gives the key under which a tenant seals now, and counts one seal.
+func (v *Vault) sealing(tenant ids.Tenant, class Class) (*epochKey, error) {
+	if k, ok := v.fresh(tenant, class); ok {
+		return k, nil
+	}
+	if err := class.check(); err != nil {
+		return nil, err
+	}
+	if tenant < 0 {
+		return nil, fault.New(fault.Internal, "a negative tenant")
+	}
+	var k *epochKey
+	err := v.reach(func(ctx context.Context) (err error) { k, err = v.newEpoch(ctx, tenant, class); return err })
+	return k, fault.Wrap(err, "make an epoch key")
+}
+
+func (v *Vault) fresh(tenant ids.Tenant, class Class) (*epochKey, bool) {
+	k, ok := v.current.get(slot{tenant, class})
+	if !ok || k.day < v.today() || k.seals.Add(1) > v.maxSeals {
+		return nil, false
+	}
+	return k, true
+}
+
+// newEpoch makes a key and hands it out only when both copies are durable. A
+// restart makes a new one too: how often the last one was used is not known.
+func (v *Vault) newEpoch(ctx context.Context, tenant ids.Tenant, class Class) (*epochKey, error) {
+	mu := v.lock(tenant)
+	mu.Lock()
+	defer mu.Unlock()
+	if k, ok := v.fresh(tenant, class); ok { // somebody made it while we waited
+		return k, nil
+	}
+	under, err := v.wrappingKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	k := &epochKey{id: ids.New[ids.Key](v.ids), tenant: tenant, class: class, day: v.today()}
+	var raw [32]byte
+	rand.Read(raw[:])
+	if k.aead, err = newAEAD(raw[:]); err != nil {
+		return nil, err
+	}
+	r := &record{kind: kindEpoch, tenant: tenant, class: class, day: k.day, id: k.id, under: underKey(under.id)}
+	r.wrapped = under.aead.Seal(nil, nil, raw[:], r.header())
+	if err := v.store.put(ctx, folderOf(tenant), epochFile(k), r.encode()); err != nil {
+		return nil, err
+	}
+	k.seals.Add(1)
+	v.epochs.put(k.id, k)
+	v.current.put(slot{tenant, class}, k)
+	return k, nil
+}
+
+// wrappingKey gives a tenant's newest key, or makes its first. It asks the store
+// each time, because another node may have rotated. The caller holds the
+// tenant's lock.
+func (v *Vault) wrappingKey(ctx context.Context, tenant ids.Tenant) (*tenantKey, error) {
+	found, err := v.store.keys(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if found.has(gone) {
+		return nil, goneFault("The customer's keys were destroyed.")
+	}
+	if id := newestTenantKey(found); id != 0 {
+		return v.tenantKey(ctx, tenant, id)
+	}
+	if found.doubt != nil {
+		return nil, found.doubt
+	}
+	return v.newTenantKey(ctx, tenant)
+}
+
+func newestTenantKey(found listing) (newest ids.Key) {
+	for _, name := range found.names {
+		if id, ok := parseTenantFile(name); ok {
+			newest = max(newest, id)
+		}
+	}
+	return newest
+}
+
+func parseTenantFile(name string) (ids.Key, bool) {
+	var id uint64
+	rest, ok := strings.CutPrefix(name, "t-")
+	if !ok || len(rest) != 16 {
+		return 0, false
+	}
+	_, err := fmt.Sscanf(rest, "%016x", &id)
+	return ids.Key(id), err == nil
+}
+
+func (v *Vault) newTenantKey(ctx context.Context, tenant ids.Tenant) (*tenantKey, error) {
+	var raw [32]byte
+	rand.Read(raw[:])
+	k := &tenantKey{id: ids.New[ids.Key](v.ids), tenant: tenant}
+	var err error
+	if k.aead, err = newAEAD(raw[:]); err != nil {
+		return nil, err
+	}
+	kek := v.wrappers.Load().now
+	r := &record{kind: kindTenant, tenant: tenant, id: k.id, under: kek.ID()}
+	if r.wrapped, err = kek.Wrap(ctx, raw[:], r.header()); err != nil {
+		return nil, fault.Because(fault.Unavailable, err, "The key-encryption key cannot be reached.")
+	}
+	if err := v.store.put(ctx, folderOf(tenant), tenantFile(k.id), r.encode()); err != nil {
+		return nil, err
+	}
+	v.tenants.put(k.id, k)
+	return k, nil
+}
+
+func (v *Vault) tenantKey(ctx context.Context, tenant ids.Tenant, id ids.Key) (*tenantKey, error) {
+	if k, ok := v.tenants.get(id); ok {
+		if k.tenant != tenant {
+			return nil, tampered("a record names another customer's key")
+		}
+		return k, nil
+	}
+	r, err := v.readRecord(ctx, tenant, tenantFile(id))
+	if err != nil {
+		return nil, err
+	}
+	raw, err := v.unwrapTenant(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	k := &tenantKey{id: id, tenant: tenant}
+	if k.aead, err = newAEAD(raw); err != nil {
+		return nil, err
+	}
+	v.tenants.put(id, k)
+	return k, nil
+}
+
+func (v *Vault) unwrapTenant(ctx context.Context, r *record) ([]byte, error) {
+	kek, err := v.wrappers.Load().named(r.under)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := kek.Unwrap(ctx, r.wrapped, r.header())
+	if err != nil || len(raw) != 32 {
+		return nil, fault.Because(fault.Unavailable, err, "The key-encryption key does not open a customer's key.").
+			WithHint("The key store was damaged or changed by hand; bring its newest state back.")
+	}
+	return raw, nil
+}
+
+func (v *Vault) readRecord(ctx context.Context, tenant ids.Tenant, file string) (*record, error) {
+	content, err := v.store.get(ctx, folderOf(tenant), file, soundRecord)
+	if err != nil {
+		return nil, err
+	}
+	r, err := decodeRecord(content)
+	if err != nil {
+		return nil, err
+	}
+	if r.tenant != tenant {
+		return nil, tampered("a record of the key store lies with another customer")
+	}
+	return r, nil
+}
+
+// opening gives the key that sealed something.
+func (v *Vault) opening(tenant ids.Tenant, id ids.Key) (*epochKey, error) {
+	k, ok := v.epochs.get(id)
+	if !ok {
+		err := v.reach(func(ctx context.Context) (err error) { k, err = v.loadEpoch(ctx, tenant, id); return err })
+		if err != nil {
+			return nil, fault.Wrap(err, "load an epoch key")
+		}
+	}
+	if k.tenant != tenant {
+		return nil, tampered("the key is another customer's")
+	}
+	return k, nil
+}
+
+func (v *Vault) loadEpoch(ctx context.Context, tenant ids.Tenant, id ids.Key) (*epochKey, error) {
+	found, err := v.store.keys(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	name := found.find(epochPrefix(id))
+	epoch, ok := parseEpochFile(tenant, name)
+	switch {
+	case !ok && found.doubt != nil:
+		return nil, found.doubt
+	case !ok:
+		return nil, goneFault("The key was destroyed: what it sealed cannot be read any more.")
+	}
+	raw, err := v.unwrapEpoch(ctx, tenant, name)
+	if err != nil {
+		return nil, err
+	}
+	k := &epochKey{id: id, tenant: tenant, class: epoch.Class, day: epoch.Day}
+	if k.aead, err = newAEAD(raw); err != nil {
+		return nil, err
+	}
+	v.epochs.put(id, k)
+	return k, nil
+}
+
+// unwrapEpoch opens a record under its tenant key. A rotation may move the
+// record and destroy the old tenant key between the two reads; then the record
+// is read again.
+func (v *Vault) unwrapEpoch(ctx context.Context, tenant ids.Tenant, name string) (raw []byte, err error) {
+	for range 3 {
+		var r *record
+		if r, err = v.readRecord(ctx, tenant, name); err != nil {
+			break
+		}
+		if raw, err = v.unwrapUnderTenant(ctx, r); !fault.Is(err, fault.NotFound) {
+			return raw, err
+		}
+	}
+	if fault.Is(err, fault.NotFound) {
+		return nil, goneFault("The key was destroyed: what it sealed cannot be read any more.")
+	}
+	return nil, err
+}
+
+func (v *Vault) unwrapUnderTenant(ctx context.Context, r *record) ([]byte, error) {
+	id, err := r.tenantKeyID()
+	if err != nil {
+		return nil, err
+	}
+	under, err := v.tenantKey(ctx, r.tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := under.aead.Open(nil, nil, r.wrapped, r.header())
+	if err != nil || len(raw) != 32 {
+		return nil, tampered("a record of the key store does not open under its customer's key")
+	}
+	return raw, nil
+}
+
+// index gives a tenant's key for look-ups. It is made once, by one node: a
+// second one would find nothing that the first one hashed.
+func (v *Vault) index(ctx context.Context, tenant ids.Tenant) (*indexKey, error) {
+	if k, ok := v.indexes.get(tenant); ok {
+		return k, nil
+	}
+	mu := v.lock(tenant)
+	mu.Lock()
+	defer mu.Unlock()
+	raw, err := v.unwrapEpoch(ctx, tenant, indexFile)
+	if fault.Is(err, fault.Gone) {
+		raw, err = v.newIndex(ctx, tenant)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := &indexKey{key: [32]byte(raw)}
+	v.indexes.put(tenant, k)
+	return k, nil
+}
+
+func (v *Vault) newIndex(ctx context.Context, tenant ids.Tenant) ([]byte, error) {
+	under, err := v.wrappingKey(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	r := &record{kind: kindIndex, tenant: tenant, id: ids.New[ids.Key](v.ids), under: underKey(under.id)}
+	r.wrapped = under.aead.Seal(nil, nil, raw, r.header())
+	err = v.store.putNew(ctx, folderOf(tenant), indexFile, r.encode())
+	if fault.Is(err, fault.Conflict) { // another node was first
+		return v.unwrapEpoch(ctx, tenant, indexFile)
+	}
+	return raw, err
+}
