@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"iter"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,7 +147,7 @@ func Start(ctx context.Context, conn net.Conn, opts ClientOptions) (*Client, err
 		if !errors.As(err, &b) {
 			err = &Broken{Stage: StageGreeting, Err: err}
 		}
-		return nil, &StartError{Broken: err.(*Broken), Steps: c.record.steps(-1)}
+		return nil, &StartError{Broken: err.(*Broken), Steps: slices.Collect(c.record.steps(everyone))}
 	}
 	return c, nil
 }
@@ -324,9 +326,9 @@ func (c *Client) Usable() bool {
 func (c *Client) Transactions() int { return c.sent }
 
 // Steps gives the conversation since the connection was opened, or since the
-// last Forget: for recipient i of the last envelope, without what was said to
-// the peer about its other recipients. AUTH is never in it.
-func (c *Client) Steps(i int) []Step { return c.record.steps(i) }
+// last Forget, for recipient i of the last envelope: without what was said about
+// its other recipients. It is used before the next Send. AUTH is never in it.
+func (c *Client) Steps(i int) iter.Seq[Step] { return c.record.steps(i) }
 
 // Forget empties the conversation before the connection serves another message.
 func (c *Client) Forget() { c.record.clear() }
@@ -340,6 +342,16 @@ func (c *Client) Close() error {
 		}
 	}
 	return c.Drop()
+}
+
+// Leave says QUIT and closes without waiting for the answer. The peer has
+// nothing of ours to lose.
+func (c *Client) Leave() {
+	if !c.spent {
+		_ = c.conn.SetDeadline(c.opts.Clock.Now().Add(time.Second))
+		_, _ = c.conn.Write([]byte("QUIT\r\n"))
+	}
+	_ = c.Drop()
 }
 
 // Drop closes without a word.

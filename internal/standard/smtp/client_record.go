@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"iter"
 	"time"
 
 	"mailvow/internal/base/reply"
@@ -85,17 +86,18 @@ func (t *transcript) answer(got reply.Reply) {
 	t.end()
 }
 
-// steps copies what concerns recipient i.
-func (t *transcript) steps(i int) []Step {
-	if len(t.list) == 0 {
-		return nil
-	}
+// steps yields what concerns recipient i.
+func (t *transcript) steps(i int) iter.Seq[Step] {
 	text := string(t.text)
-	out := make([]Step, 0, len(t.list))
-	for _, r := range t.list {
-		if r.recipient == everyone || r.recipient == i {
-			out = append(out, Step{At: r.at, Took: r.took, Sent: text[r.start:r.sent], Got: text[r.sent:r.end]})
+	list := t.list
+	return func(yield func(Step) bool) {
+		for _, r := range list {
+			if r.recipient != everyone && r.recipient != i {
+				continue
+			}
+			if !yield(Step{At: r.at, Took: r.took, Sent: text[r.start:r.sent], Got: text[r.sent:r.end]}) {
+				return
+			}
 		}
 	}
-	return out
 }
