@@ -1,0 +1,56 @@
+-- The tables that the database keeps about itself.
+
+-- migration: 1
+create table keep_number (
+  node    int not null,
+  bulk    text not null,
+  seq     int not null,
+  primary key (node, bulk)
+);
+create table keep_node (
+  node    int primary key,
+  token   int not null,
+  until   int not null
+);
+
+-- query: numbers
+select bulk, seq from keep_number where node = $1
+
+-- query: set_number
+insert into keep_number (node, bulk, seq) values ($1, $2, $3)
+on conflict (node, bulk) do update set seq = excluded.seq
+
+-- The lowest number whose lease is over is claimed; the token grows, so that a
+-- node that lost its lease can tell.
+-- query: free_node
+select node, token from keep_node where until < $1 and ($2 = 0 or node = $2) order by node limit 1
+
+-- query: last_node
+select coalesce(max(node), 0) from keep_node
+
+-- query: node_lease
+select token, until from keep_node where node = $1
+
+-- query: take_node
+update keep_node set token = token + 1, until = $3 where node = $1 and token = $2
+
+-- query: add_node
+insert into keep_node (node, token, until) values ($1, 1, $2) on conflict (node) do nothing
+
+-- query: renew_node
+update keep_node set until = $3 where node = $1 and token = $2
+
+-- query: bootstrap
+create table if not exists keep_migration (
+  package  text not null,
+  number   bigint not null,
+  checksum text not null,
+  at       bigint not null,
+  primary key (package, number)
+)
+
+-- query: applied
+select package, number, checksum from keep_migration order by package, number
+
+-- query: add_applied
+insert into keep_migration (package, number, checksum, at) values ($1, $2, $3, $4)

@@ -1,0 +1,64 @@
+package db
+
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"mailvow/internal/base/limit"
+)
+
+// reserve is a file that holds bytes for the hour in which the disk is full.
+type reserve struct {
+	path string
+	file *os.File
+}
+
+func (r *reserve) held() bool { return r.file != nil }
+
+// take sets the bytes aside; they are allocated, not only promised.
+func (r *reserve) take(size int64) error {
+	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+		f.Close()
+		os.Remove(r.path)
+		return err
+	}
+	r.file = f
+	return nil
+}
+
+func (r *reserve) release() {
+	if r.file == nil {
+		return
+	}
+	r.file.Close()
+	os.Remove(r.path)
+	r.file = nil
+}
+
+// close keeps the file: it is as useful to the next start.
+func (r *reserve) close() {
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
+	}
+}
+
+// freeBytes asks the file system under a folder.
+func freeBytes(dir string) (limit.Bytes, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return limit.Bytes(s.Bavail) * limit.Bytes(s.Bsize), nil
+}
+
+func readOnlyFS(dir string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(filepath.Clean(dir), &s) == nil && s.Flags&unix.ST_RDONLY != 0
+}
