@@ -42,6 +42,7 @@ type decoder struct {
 	acc    uint32 // base64: bits gathered
 	count  uint8  // base64: characters gathered
 	done   bool   // base64 padding or the uuencode end was seen
+	dirty  bool   // base64: characters outside the alphabet were seen
 	begun  bool   // uuencode: the begin line was seen
 	skip   bool   // uuencode: within a line that is too long to be one
 }
@@ -84,6 +85,7 @@ func (d *decoder) base64(dst, src []byte, last bool) (nd, ns int) {
 		}
 		v := base64Value[c]
 		if v >= 64 {
+			d.dirty = d.dirty || !isBreak(c)
 			continue
 		}
 		d.acc = d.acc<<6 | uint32(v)
@@ -94,7 +96,9 @@ func (d *decoder) base64(dst, src []byte, last bool) (nd, ns int) {
 			d.acc, d.count = 0, 0
 		}
 	}
-	if last && ns == len(src) && len(dst)-nd >= 3 {
+	// An end without padding is taken (many senders write so), but not behind
+	// characters that are no base64: there it is the rest of some other text.
+	if last && ns == len(src) && len(dst)-nd >= 3 && !d.dirty {
 		nd += d.tail(dst[nd:])
 	}
 	return nd, ns
@@ -139,6 +143,14 @@ func (d *decoder) qp(dst, src []byte, last bool) (nd, ns int) {
 				nd += n
 				ns += n
 			}
+		case '\r', '\n':
+			n := lineEnd(src[ns:], last)
+			if n == 0 || len(dst)-nd < 2 {
+				return nd, ns
+			}
+			dst[nd], dst[nd+1] = '\r', '\n'
+			nd += 2
+			ns += n
 		default:
 			dst[nd] = c
 			nd++
@@ -146,6 +158,25 @@ func (d *decoder) qp(dst, src []byte, last bool) (nd, ns int) {
 		}
 	}
 	return nd, ns
+}
+
+// lineEnd gives the length of the line end at the start of src, or 0 if more
+// must be seen. Whatever it is, it stands for the CRLF of the canonical form
+// (RFC 2045 6.7 rule 4).
+func lineEnd(src []byte, last bool) int {
+	switch {
+	case src[0] == '\n':
+		return 1
+	case len(src) == 1 && !last:
+		return 0
+	case len(src) > 1 && src[1] == '\n':
+		return 2
+	case len(src) == 2 && src[1] == '\r' && !last:
+		return 0
+	case len(src) > 2 && src[1] == '\r' && src[2] == '\n':
+		return 3
+	}
+	return 1
 }
 
 // qpEscape reads what stands at an =. out is the octet, or -1 for a soft line

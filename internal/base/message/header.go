@@ -138,6 +138,7 @@ type event struct {
 	off     int64 // where the boundary's line starts
 	lines   int   // line ends before it
 	next    int64 // where the line after it starts
+	lineEnd int64 // where the text of the boundary's line ends
 	textEnd int64 // where the text of the line before it ends
 }
 
@@ -248,20 +249,20 @@ func (r *headerReader) bodyFollows(l line) (bool, error) {
 	header := ok && len(next.text) == 0 && len(r.marks) > 0
 	if ok && len(next.text) > 0 {
 		colon := bytes.IndexByte(next.text, ':')
-		header = colon > 0 && isFieldName(next.text[:colon])
+		header = colon > 0 && isFieldName(bytes.TrimRight(next.text[:colon], " \t"))
 	}
 	s.seek(l.next, lines)
 	return !header, nil
 }
 
-// isFieldName reports RFC 5322 3.6.8 ftext, with RFC 6532's octets above 127
-// taken as well, since they occur.
+// isFieldName reports RFC 5322 3.6.8 ftext. RFC 6532 lets UTF-8 into values,
+// not into names.
 func isFieldName(b []byte) bool {
 	if len(b) == 0 {
 		return false
 	}
 	for _, c := range b {
-		if c <= ' ' || c == 0x7f {
+		if c <= ' ' || c >= 0x7f {
 			return false
 		}
 	}

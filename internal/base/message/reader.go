@@ -48,9 +48,11 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 
 func (b *bodyReader) decode(p []byte) (int, error) {
 	for {
-		last := b.pos >= b.end || b.r == 0 && b.w == len(b.buf)
 		if b.w > b.r || b.pos >= b.end {
-			nd, ns := b.dec.next(p, b.buf[b.r:b.w], last)
+			nd, ns := b.dec.next(p, b.buf[b.r:b.w], b.pos >= b.end)
+			if nd == 0 && ns == 0 && b.r == 0 && b.w == len(b.buf) {
+				nd, ns = b.dec.next(p, b.buf[b.r:b.w], true) // no more fits: decide on what is here
+			}
 			b.r += ns
 			if nd > 0 {
 				return nd, nil
@@ -187,3 +189,6 @@ func (d *decodedAt) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// Source is the layer that the part's offsets count in.
+func (p *Part) Source() io.ReaderAt { return p.src }

@@ -73,7 +73,7 @@ func (s *scanner) fill() (bool, error) {
 		copy(s.buf, s.buf[s.pos:s.n])
 		s.base += int64(s.pos)
 		s.n -= s.pos
-		s.pos = 0
+		s.pos, s.lf = 0, -1
 	}
 	at := s.base + int64(s.n)
 	want := min(int64(len(s.buf)-s.n), s.size-at)

@@ -173,7 +173,7 @@ func (p *parser) body(part *Part) (event, error) {
 func (p *parser) enclosed(part *Part) (event, error) {
 	if decodes(part.Encoding) {
 		p.defect(DefectCompositeEncoding, part.Header.Start)
-		return p.until(nil) // decodedMessage follows once the body's end is known
+		return p.until(nil, p.scan.offset()) // decodedMessage follows once the body's end is known
 	}
 	child, ev, err := p.part(part, "text/plain", true)
 	if err != nil {
@@ -229,7 +229,7 @@ func (p *parser) multipart(part *Part) (event, error) {
 	p.open = append(p.open, openBoundary{[]byte("--" + boundary)})
 	defer func() { p.open = p.open[:level] }()
 
-	ev, err := p.until(nil)
+	ev, err := p.until(nil, p.scan.offset())
 	if err != nil {
 		return ev, err
 	}
@@ -271,7 +271,7 @@ func (p *parser) rest(parent *Part, ev event) (event, error) {
 	}
 	parent.Children = append(parent.Children, last)
 	first := p.scan.lines
-	ev, err := p.until(nil)
+	ev, err := p.until(nil, p.scan.offset())
 	p.close(last, ev, first)
 	parent.Epilogue = Span{last.Body.End, last.Body.End}
 	return ev, err
@@ -279,7 +279,7 @@ func (p *parser) rest(parent *Part, ev event) (event, error) {
 
 func (p *parser) epilogue(part *Part, closing event, level int) (event, error) {
 	p.open = p.open[:level]
-	ev, err := p.until(nil)
+	ev, err := p.until(nil, closing.lineEnd)
 	start := min(closing.next, ev.off)
 	part.Epilogue = Span{start, ev.bodyEnd(start)}
 	return ev, err
@@ -314,7 +314,7 @@ func (p *parser) boundaryOf(part *Part) string {
 // leaf passes over a body.
 func (p *parser) leaf(part *Part) (event, error) {
 	w := p.watch(part)
-	ev, err := p.until(w)
+	ev, err := p.until(w, part.Body.Start)
 	if w != nil {
 		w.finish(p, ev)
 	}
@@ -322,10 +322,10 @@ func (p *parser) leaf(part *Part) (event, error) {
 }
 
 // until passes over lines to the next boundary of an open multipart, or to the
-// end. watch, if not nil, sees every line before it.
-func (p *parser) until(watch *watcher) (event, error) {
+// end. watch, if not nil, sees every line before it. textEnd is where the text
+// before these lines ends.
+func (p *parser) until(watch *watcher, textEnd int64) (event, error) {
 	s := p.scan
-	textEnd := s.offset()
 	for {
 		lines := s.lines
 		l, ok, err := s.line()
@@ -374,7 +374,7 @@ func (p *parser) boundary(l line, lines int) (event, bool) {
 			continue
 		}
 		if exact || found.level < 0 {
-			found = event{level: i, closing: closing, off: l.off, lines: lines, next: l.next, textEnd: l.off}
+			found = event{level: i, closing: closing, off: l.off, lines: lines, next: l.next, textEnd: l.off, lineEnd: l.end}
 		}
 		if exact {
 			return found, true
