@@ -46,7 +46,7 @@ func (s *session) auth(arg []byte) {
 func (s *session) mayAuth() bool {
 	cfg := &s.server.cfg
 	switch {
-	case cfg.Role == MX || !cfg.Extensions.Has(smtp.Auth):
+	case cfg.Role == MX || !cfg.Extensions.Has(smtp.OfferAuth):
 		s.no(becauseDisabled, 502, "5.5.1", "AUTH is not offered here; customers send to the submission port.")
 	case s.peer.TLS == "" && !cfg.PlaintextAuth:
 		s.no(becauseTLS, 538, "5.7.11", "Say STARTTLS first; a password must not cross the network readable.")

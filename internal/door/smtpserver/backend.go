@@ -100,7 +100,7 @@ type Transaction struct {
 	SMTPUTF8   bool
 	RequireTLS bool
 	RET        string // FULL, HDRS or ""
-	ENVID      string // xtext, as it came
+	ENVID      string // decoded
 	Recipients []Recipient
 	// Note is what the backend wants to remember from Mail to Accept; the server
 	// does not look at it.
@@ -111,6 +111,6 @@ type Transaction struct {
 type Recipient struct {
 	Address address.Address
 	Notify  string // NEVER, or a list of SUCCESS, FAILURE, DELAY; "" if not given
-	ORcpt   string // type;xtext, as it came
+	ORcpt   string // type;address, the address decoded; "" if not given
 	Note    any    // the backend's, as in Transaction
 }

@@ -168,7 +168,7 @@ func storeReply(err error) reply.Reply {
 // bdat takes one chunk (RFC 3030).
 func (s *session) bdat(arg []byte) {
 	octets, last, err := smtp.ParseBdat(arg)
-	if err != nil || !s.offered().Has(smtp.Chunking) {
+	if err != nil || !s.offered().Has(smtp.OfferChunking) {
 		s.no(becauseChunk, 521, "5.5.4", "BDAT has the form BDAT octets [LAST]; the connection is closed, because it is not certain where your chunk ends.")
 		return
 	}

@@ -31,41 +31,41 @@ func (s *session) hello(arg []byte, extended bool) {
 		return
 	}
 	lines := s.server.cfg.Hostname
-	s.offered().Each(func(x smtp.Extensions) { lines += "\n" + s.offer(x) })
+	s.offered().Each(func(x smtp.Offers) { lines += "\n" + s.offer(x) })
 	s.answer(reply.Reply{Code: 250, Text: lines})
 }
 
 // offered is what this session may use now.
-func (s *session) offered() smtp.Extensions {
+func (s *session) offered() smtp.Offers {
 	x := s.server.cfg.Extensions
 	secure := s.peer.TLS != ""
 	if secure || s.server.cfg.TLS == nil {
-		x &^= smtp.StartTLS
+		x &^= smtp.OfferStartTLS
 	}
 	if !secure {
-		x &^= smtp.RequireTLS // RFC 8689 section 2
+		x &^= smtp.OfferRequireTLS // RFC 8689 section 2
 	}
 	if s.server.cfg.Role == MX || !secure && !s.server.cfg.PlaintextAuth {
-		x &^= smtp.Auth
+		x &^= smtp.OfferAuth
 	}
 	if s.limitsLine() == "" {
-		x &^= smtp.Limits
+		x &^= smtp.OfferLimits
 	}
 	return x
 }
 
 // offer is an extension's line in the answer to EHLO.
-func (s *session) offer(x smtp.Extensions) string {
+func (s *session) offer(x smtp.Offers) string {
 	switch x {
-	case smtp.Size:
+	case smtp.OfferSize:
 		return "SIZE " + strconv.FormatInt(int64(s.server.limits.MessageSize), 10)
-	case smtp.Auth:
+	case smtp.OfferAuth:
 		plus := ""
 		if s.binding() != nil {
 			plus = scram.NamePlus + " "
 		}
 		return "AUTH " + plus + scram.Name + " PLAIN LOGIN"
-	case smtp.Limits:
+	case smtp.OfferLimits:
 		return "LIMITS" + s.limitsLine()
 	}
 	return x.Keyword()
@@ -89,7 +89,7 @@ func (s *session) startTLS(arg []byte) {
 	case s.peer.TLS != "":
 		s.no(becauseSequence, 503, "5.5.1", "TLS is already in use.")
 		return
-	case !s.offered().Has(smtp.StartTLS):
+	case !s.offered().Has(smtp.OfferStartTLS):
 		s.no(becauseDisabled, 502, "5.5.1", "TLS is not offered here.")
 		return
 	case len(arg) > 0:

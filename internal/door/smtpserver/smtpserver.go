@@ -57,7 +57,7 @@ type Config struct {
 	Exempt []netip.Prefix
 	// Extensions is what is offered; zero means DefaultExtensions. STARTTLS, AUTH
 	// and REQUIRETLS are offered only where the session's state allows it.
-	Extensions smtp.Extensions
+	Extensions smtp.Offers
 
 	Backend Backend
 	Clock   clock.Clock
@@ -66,7 +66,7 @@ type Config struct {
 }
 
 // DefaultExtensions is what the road honours or answers for by a DSN of its own.
-const DefaultExtensions = smtp.Pipelining | smtp.Size | smtp.EightBitMIME | smtp.UTF8 | smtp.Chunking | smtp.Enhanced | smtp.DSN | smtp.StartTLS | smtp.Auth | smtp.Limits
+const DefaultExtensions = smtp.OfferPipelining | smtp.OfferSize | smtp.OfferEightBitMIME | smtp.OfferUTF8 | smtp.OfferChunking | smtp.OfferEnhanced | smtp.OfferDSN | smtp.OfferStartTLS | smtp.OfferAuth | smtp.OfferLimits
 
 // Server serves one listener's connections.
 type Server struct {
@@ -98,7 +98,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Extensions == 0 {
 		cfg.Extensions = DefaultExtensions
 	}
-	if cfg.Extensions.Has(smtp.BinaryMIME) {
+	if cfg.Extensions.Has(smtp.OfferBinaryMIME) {
 		return nil, fault.Field("extensions", "BINARYMIME cannot be offered: the next server may not take it.")
 	}
 	limits := cfg.Limits.orDefaults(DefaultLimits(cfg.Role))

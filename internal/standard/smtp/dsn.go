@@ -1,13 +1,14 @@
 package smtp
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"mailvow/internal/base/fault"
 )
 
-const hexDigits = "0123456789ABCDEF"
+const xtextDigits = "0123456789ABCDEF"
 
 // EncodeXtext writes s as xtext (RFC 3461 section 4).
 func EncodeXtext(s string) string {
@@ -15,7 +16,7 @@ func EncodeXtext(s string) string {
 	for i := range len(s) {
 		c := s[i]
 		if c < '!' || c > '~' || c == '+' || c == '=' {
-			b.Write([]byte{'+', hexDigits[c>>4], hexDigits[c&15]})
+			b.Write([]byte{'+', xtextDigits[c>>4], xtextDigits[c&15]})
 		} else {
 			b.WriteByte(c)
 		}
@@ -23,7 +24,7 @@ func EncodeXtext(s string) string {
 	return b.String()
 }
 
-// DecodeXtext reads xtext.
+// DecodeXtext reads xtext. It refuses what decodes to control characters.
 func DecodeXtext(s string) (string, error) {
 	bad := fault.Field(BlameParameter, "The value is no xtext (RFC 3461 section 4).")
 	var b strings.Builder
@@ -38,13 +39,16 @@ func DecodeXtext(s string) (string, error) {
 			if i+2 >= len(s) {
 				return "", bad
 			}
-			hi, lo := strings.IndexByte(hexDigits, s[i+1]), strings.IndexByte(hexDigits, s[i+2])
+			hi, lo := strings.IndexByte(xtextDigits, s[i+1]), strings.IndexByte(xtextDigits, s[i+2])
 			if hi < 0 || lo < 0 {
 				return "", bad
 			}
 			b.WriteByte(byte(hi<<4 | lo))
 			i += 2
 		}
+	}
+	if !printable(b.String()) {
+		return "", bad
 	}
 	return b.String(), nil
 }
@@ -77,18 +81,61 @@ next:
 	return strings.Join(kept, ","), nil
 }
 
-// checkORcpt holds ORCPT to addr-type;xtext (RFC 3461 4.2). The type utf-8 may
-// hold UTF-8 itself where SMTPUTF8 was asked for (RFC 6533 section 3).
-func checkORcpt(value string, mayUTF8 bool) error {
+// parseORcpt reads ORCPT: addr-type;xtext (RFC 3461 4.2), and gives it with the
+// address decoded. The type utf-8 has an encoding of its own, and may hold UTF-8
+// itself where SMTPUTF8 was asked for (RFC 6533 section 3).
+func parseORcpt(value string, mayUTF8 bool) (string, error) {
+	bad := fault.Field(BlameParameter, "ORCPT has the form rfc822;address in xtext, at most 500 characters.")
 	kind, text, ok := strings.Cut(value, ";")
-	bad := !ok || text == "" || len(value) > maxORcpt || !keywordOK(strings.ToUpper(kind))
+	if !ok || text == "" || len(value) > maxORcpt || !keywordOK(strings.ToUpper(kind)) {
+		return "", bad
+	}
+	decode := DecodeXtext
 	if strings.EqualFold(kind, "utf-8") {
-		bad = bad || !utf8.ValidString(text) || !mayUTF8 && !ascii([]byte(text))
-	} else if _, err := DecodeXtext(text); err != nil {
-		bad = true
+		decode = decodeEmbedded
+		if !mayUTF8 && !ascii([]byte(text)) {
+			return "", bad
+		}
 	}
-	if bad {
-		return fault.Field(BlameParameter, "ORCPT has the form rfc822;address in xtext, at most 500 characters.")
+	address, err := decode(text)
+	if err != nil {
+		return "", bad
 	}
-	return nil
+	return kind + ";" + address, nil
+}
+
+// decodeEmbedded reads utf-8-addr-xtext and utf-8-addr-unitext: UTF-8 with
+// \x{HEX} for what cannot stand there (RFC 6533 section 3).
+func decodeEmbedded(s string) (string, error) {
+	bad := fault.Field(BlameParameter, "The value is no UTF-8 address (RFC 6533 section 3).")
+	var b strings.Builder
+	for s != "" {
+		before, rest, found := strings.Cut(s, `\x{`)
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		hex, after, closed := strings.Cut(rest, "}")
+		n, err := strconv.ParseUint(hex, 16, 32)
+		if !closed || err != nil || len(hex) > 6 || n > utf8.MaxRune {
+			return "", bad
+		}
+		b.WriteRune(rune(n))
+		s = after
+	}
+	if decoded := b.String(); utf8.ValidString(decoded) && printable(decoded) {
+		return decoded, nil
+	}
+	return "", bad
+}
+
+// printable reports that no control character would end a header line early
+// where the value is written into a DSN.
+func printable(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return false
+		}
+	}
+	return true
 }

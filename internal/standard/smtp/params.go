@@ -18,14 +18,14 @@ type MailCommand struct {
 	UTF8       bool            // SMTPUTF8
 	RequireTLS bool
 	Ret        string // FULL, HDRS or ""
-	EnvID      string // as it came, in xtext
+	EnvID      string // decoded
 }
 
 // RcptCommand is what RCPT says.
 type RcptCommand struct {
 	Path
 	Notify string // NEVER, or a list of SUCCESS, FAILURE, DELAY in this order; "" if not given
-	ORcpt  string // as it came: type;xtext
+	ORcpt  string // type;address, the address decoded
 }
 
 // Bounds of RFC 3461 4.2 and 4.4, in octets.
@@ -36,7 +36,7 @@ const (
 
 // ParseMail reads the argument of MAIL, with the parameters of the offered
 // extensions. Faults blame a field: see the Blame constants.
-func ParseMail(arg []byte, offered Extensions) (MailCommand, error) {
+func ParseMail(arg []byte, offered Offers) (MailCommand, error) {
 	var m MailCommand
 	path, rest, err := cutPath(arg, "FROM:")
 	if err != nil {
@@ -52,33 +52,33 @@ func ParseMail(arg []byte, offered Extensions) (MailCommand, error) {
 }
 
 // set takes one parameter of MAIL.
-func (m *MailCommand) set(name, value string, has bool, offered Extensions) error {
+func (m *MailCommand) set(name, value string, has bool, offered Offers) error {
 	switch {
-	case name == "SIZE" && offered.Has(Size):
+	case name == "SIZE" && offered.Has(OfferSize):
 		n, err := parseSize(value)
 		m.Size = n
 		return err
-	case name == "BODY" && offered.Has(EightBitMIME):
+	case name == "BODY" && offered.Has(OfferEightBitMIME):
 		return m.setBody(value, offered)
-	case name == "SMTPUTF8" && offered.Has(UTF8):
+	case name == "SMTPUTF8" && offered.Has(OfferUTF8):
 		m.UTF8 = true
 		return bare(name, has)
-	case name == "REQUIRETLS" && offered.Has(RequireTLS):
+	case name == "REQUIRETLS" && offered.Has(OfferRequireTLS):
 		m.RequireTLS = true
 		return bare(name, has)
-	case name == "RET" && offered.Has(DSN):
+	case name == "RET" && offered.Has(OfferDSN):
 		m.Ret = strings.ToUpper(value)
 		if m.Ret != "FULL" && m.Ret != "HDRS" {
 			return fault.Field(BlameParameter, "RET is FULL or HDRS.")
 		}
 		return nil
-	case name == "ENVID" && offered.Has(DSN):
-		m.EnvID = value
-		if _, err := DecodeXtext(value); err != nil || value == "" || len(value) > maxEnvID {
+	case name == "ENVID" && offered.Has(OfferDSN):
+		var err error
+		if m.EnvID, err = DecodeXtext(value); err != nil || value == "" || len(value) > maxEnvID {
 			return fault.Field(BlameParameter, "ENVID holds 1 to 100 characters of xtext (RFC 3461 section 4).")
 		}
 		return nil
-	case name == "AUTH" && offered.Has(Auth):
+	case name == "AUTH" && offered.Has(OfferAuth):
 		// RFC 4954 5: the identity somebody else claims; we go by our own AUTH.
 		if _, err := DecodeXtext(value); err != nil || value == "" {
 			return fault.Field(BlameParameter, "AUTH holds an address in xtext, or <>.")
@@ -88,14 +88,14 @@ func (m *MailCommand) set(name, value string, has bool, offered Extensions) erro
 	return notOffered("MAIL", name)
 }
 
-func (m *MailCommand) setBody(value string, offered Extensions) error {
+func (m *MailCommand) setBody(value string, offered Offers) error {
 	switch v := strings.ToUpper(value); {
 	case v == "7BIT":
 		return nil
 	case v == "8BITMIME":
 		m.EightBit = true
 		return nil
-	case v == "BINARYMIME" && offered.Has(BinaryMIME):
+	case v == "BINARYMIME" && offered.Has(OfferBinaryMIME):
 		m.Binary = true
 		return nil
 	}
@@ -104,7 +104,7 @@ func (m *MailCommand) setBody(value string, offered Extensions) error {
 
 // ParseRcpt reads the argument of RCPT. utf8 says whether MAIL asked for
 // SMTPUTF8.
-func ParseRcpt(arg []byte, offered Extensions, utf8 bool) (RcptCommand, error) {
+func ParseRcpt(arg []byte, offered Offers, utf8 bool) (RcptCommand, error) {
 	var r RcptCommand
 	path, rest, err := cutPath(arg, "TO:")
 	if err != nil {
@@ -125,14 +125,14 @@ func ParseRcpt(arg []byte, offered Extensions, utf8 bool) (RcptCommand, error) {
 }
 
 // set takes one parameter of RCPT.
-func (r *RcptCommand) set(name, value string, offered Extensions, utf8 bool) (err error) {
+func (r *RcptCommand) set(name, value string, offered Offers, utf8 bool) (err error) {
 	switch {
-	case name == "NOTIFY" && offered.Has(DSN):
+	case name == "NOTIFY" && offered.Has(OfferDSN):
 		r.Notify, err = ParseNotify(value)
 		return err
-	case name == "ORCPT" && offered.Has(DSN):
-		r.ORcpt = value
-		return checkORcpt(value, utf8)
+	case name == "ORCPT" && offered.Has(OfferDSN):
+		r.ORcpt, err = parseORcpt(value, utf8)
+		return err
 	}
 	return notOffered("RCPT", name)
 }

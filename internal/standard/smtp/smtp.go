@@ -1,51 +1,49 @@
-// Package smtp is the language of RFC 5321 and its extensions: command lines,
-// paths, parameters, delivery status requests (RFC 3461), chunks (RFC 3030) and
-// the end of data. It reads what a peer sends strictly where leniency has let
-// one message become two (line ends, the end of data, parameters), and says what
-// is wrong in a sentence that the peer may read. It does no input or output of
-// its own on the server's side; sessions, limits and replies are left to
-// door/smtpserver, the sending side to the client in this package.
+// The server's side is the language of RFC 5321 without input or output of its
+// own: command lines, paths, parameters, requests for delivery status (RFC
+// 3461), chunks (RFC 3030), the end of data. It reads strictly where leniency
+// lets one message become two, and says what is wrong in a sentence that the
+// peer may read. Sessions, limits and replies are left to door/smtpserver.
 package smtp
 
 import "strings"
 
-// Extensions is a set of ESMTP extensions.
-type Extensions uint32
+// Offers is a set of ESMTP extensions.
+type Offers uint32
 
 // The extensions that the house knows.
 const (
-	Pipelining   Extensions = 1 << iota // RFC 2920
-	Size                                // RFC 1870
-	EightBitMIME                        // RFC 6152
-	UTF8                                // SMTPUTF8, RFC 6531
-	Chunking                            // RFC 3030
-	Enhanced                            // ENHANCEDSTATUSCODES, RFC 2034
-	DSN                                 // RFC 3461
-	StartTLS                            // RFC 3207
-	Auth                                // RFC 4954
-	Limits                              // RFC 9422
-	RequireTLS                          // RFC 8689
-	BinaryMIME                          // RFC 3030
-	lastExtension
+	OfferPipelining   Offers = 1 << iota // RFC 2920
+	OfferSize                            // RFC 1870
+	OfferEightBitMIME                    // RFC 6152
+	OfferUTF8                            // SMTPUTF8, RFC 6531
+	OfferChunking                        // RFC 3030
+	OfferEnhanced                        // ENHANCEDSTATUSCODES, RFC 2034
+	OfferDSN                             // RFC 3461
+	OfferStartTLS                        // RFC 3207
+	OfferAuth                            // RFC 4954
+	OfferLimits                          // RFC 9422
+	OfferRequireTLS                      // RFC 8689
+	OfferBinaryMIME                      // RFC 3030
+	lastOffer
 )
 
-var keywords = map[string]Extensions{
-	"PIPELINING": Pipelining, "SIZE": Size, "8BITMIME": EightBitMIME, "SMTPUTF8": UTF8, "CHUNKING": Chunking,
-	"ENHANCEDSTATUSCODES": Enhanced, "DSN": DSN, "STARTTLS": StartTLS, "AUTH": Auth, "LIMITS": Limits,
-	"REQUIRETLS": RequireTLS, "BINARYMIME": BinaryMIME,
+var keywords = map[string]Offers{
+	"PIPELINING": OfferPipelining, "SIZE": OfferSize, "8BITMIME": OfferEightBitMIME, "SMTPUTF8": OfferUTF8, "CHUNKING": OfferChunking,
+	"ENHANCEDSTATUSCODES": OfferEnhanced, "DSN": OfferDSN, "STARTTLS": OfferStartTLS, "AUTH": OfferAuth, "LIMITS": OfferLimits,
+	"REQUIRETLS": OfferRequireTLS, "BINARYMIME": OfferBinaryMIME,
 }
 
-// Extension finds an extension by its EHLO keyword, in any case; 0 if the house
+// OfferOf finds an extension by its EHLO keyword, in any case; 0 if the house
 // does not know it.
-func Extension(keyword string) Extensions { return keywords[strings.ToUpper(keyword)] }
+func OfferOf(keyword string) Offers { return keywords[strings.ToUpper(keyword)] }
 
 // Has reports whether every extension of x is in the set.
-func (e Extensions) Has(x Extensions) bool { return e&x == x }
+func (o Offers) Has(x Offers) bool { return o&x == x }
 
 // Keyword is the EHLO keyword of a set with one member, else "".
-func (e Extensions) Keyword() string {
+func (o Offers) Keyword() string {
 	for k, x := range keywords {
-		if x == e {
+		if x == o {
 			return k
 		}
 	}
@@ -53,9 +51,9 @@ func (e Extensions) Keyword() string {
 }
 
 // Each calls f for each member, in the order of the constants.
-func (e Extensions) Each(f func(Extensions)) {
-	for x := Extensions(1); x < lastExtension; x <<= 1 {
-		if e&x != 0 {
+func (o Offers) Each(f func(Offers)) {
+	for x := Offers(1); x < lastOffer; x <<= 1 {
+		if o&x != 0 {
 			f(x)
 		}
 	}
