@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	groupLimit = 512             // units in one transaction
-	idleAfter  = 2 * time.Second // between two looks at log and leases while nobody writes
+	groupLimit   = 512 // units in one transaction
+	failureEvery = 5 * time.Second
+	idleAfter    = 2 * time.Second // between two looks at log and leases while nobody writes
 )
 
 // writer is the one connection that writes, used by the committing goroutine.
@@ -35,7 +36,7 @@ type writer interface {
 	broken()
 	rest(ctx context.Context) // housekeeping while nobody waits
 	scrub(ctx context.Context) error
-	close()
+	close(ctx context.Context)
 }
 
 // step is one bulk's rows in a group.
@@ -66,10 +67,12 @@ type committer struct {
 	deferred []*waiting // met a key that the group already changes
 	closure  *waiting
 	keys     map[changeKey]struct{}
-	touched  []*step // by bulk index: changes first, then adds
-	steps    []*step // those of this group, in order of running
-	next     map[*Bulk]int64
-	active   bool // something was committed since the last look
+	touched  []*step         // by bulk index: changes first, then adds
+	steps    []*step         // those of this group, in order of running
+	next     map[*Bulk]int64 // the highest number so far; nil: not known
+	node     int64           // whose numbers they are
+	told     time.Time       // when the last failure was logged
+	active   bool            // something was committed since the last look
 }
 
 type changeKey struct {
@@ -199,7 +202,8 @@ func (c *committer) ready(ctx context.Context) error {
 		c.next = nil
 		return err
 	}
-	if c.next == nil {
+	if node := c.db.node.number.Load(); c.next == nil || c.node != node {
+		c.node = node
 		numbers, err := c.writer.numbers(ctx)
 		if err != nil {
 			return err
@@ -435,7 +439,10 @@ func publish(steps []*step) {
 // fail answers a group that could not be committed and remembers why.
 func (c *committer) fail(group []*waiting, err error) {
 	c.db.meters.failed(fault.KindOf(err))
-	c.db.log.Log.Error("a group could not be committed", "units", len(group), "error", err)
+	if now := c.db.config.Clock.Now(); now.Sub(c.told) >= failureEvery {
+		c.told = now // an outage is one line every few seconds, not one a group
+		c.db.log.Log.Error("a group could not be committed", "units", len(group), "error", err)
+	}
 	c.answer(group, fault.Wrap(err, "commit"))
 }
 

@@ -15,6 +15,7 @@ import (
 	"database/sql"
 	_ "embed" // the package's own tables
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,8 @@ type Config struct {
 	Clock    clock.Clock
 	Observe  *observe.Observer
 	Space    SpaceMarks
+	// Dial opens connections to PostgreSQL; nil dials directly.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Wind is for tests: it changes what PostgreSQL's own clock says. Nil leaves it.
 	Wind func(time.Time) time.Time
 }
@@ -103,7 +106,7 @@ func open(ctx context.Context, config Config, schemas []Schema) (_ *DB, err erro
 		return nil, err
 	}
 	if err = d.prepareAll(ctx, w); err != nil {
-		w.close()
+		w.close(ctx)
 		return nil, err
 	}
 	d.parts = service.New(context.WithoutCancel(ctx), d.log.Log)

@@ -13,6 +13,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/lab"
 )
 
 const testSQL = `
@@ -145,12 +146,8 @@ func (s *store) events(t *testing.T) []eventRow {
 // each runs the suite's test on every database; open opens the same one again.
 func each(t *testing.T, f func(t *testing.T, open func(...db.Schema) *store)) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		dir := t.TempDir()
-		f(t, func(more ...db.Schema) *store {
-			return openWith(t, db.Config{Dir: dir}, more...)
-		})
+	lab.EachConfig(t, func(t *testing.T, config db.Config) {
+		f(t, func(more ...db.Schema) *store { return openWith(t, config, more...) })
 	})
 }
 

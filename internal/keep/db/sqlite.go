@@ -71,12 +71,12 @@ func (d *DB) connectSQLite(ctx context.Context) (writer, error) {
 		return err
 	}
 	if err := d.migrate(ctx, w.conn, begin); err != nil {
-		w.close()
+		w.close(ctx)
 		return nil, err
 	}
 	readers, err := sql.Open("sqlite", sqliteDSN(dir, "query_only(on)"))
 	if err != nil {
-		w.close()
+		w.close(ctx)
 		return nil, d.classify(err)
 	}
 	readers.SetMaxOpenConns(readerLimit)
@@ -155,7 +155,7 @@ func (w *sqliteWriter) open(ctx context.Context) error {
 	return nil
 }
 
-func (w *sqliteWriter) close() {
+func (w *sqliteWriter) close(context.Context) {
 	if w.conn == nil {
 		return
 	}
@@ -182,7 +182,7 @@ func (w *sqliteWriter) heal(ctx context.Context) error {
 	if !w.bad && w.conn != nil {
 		return nil
 	}
-	w.close()
+	w.close(ctx)
 	return w.open(ctx)
 }
 

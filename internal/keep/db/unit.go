@@ -108,7 +108,7 @@ func (d *DB) enter(ctx context.Context, w *waiting) error {
 func (d *DB) commitAll(ctx context.Context, w writer) error {
 	defer close(d.done)
 	c := &committer{db: d, writer: w, touched: make([]*step, 2*len(d.bulks))}
-	defer func() { c.writer.close() }()
+	defer func() { c.writer.close(context.WithoutCancel(ctx)) }()
 	idle := d.config.Clock.NewTimer(idleAfter)
 	defer idle.Stop()
 	for {
