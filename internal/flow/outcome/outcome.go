@@ -63,6 +63,9 @@ type Outcome struct {
 	By    string      // who decided: the remote host's name, an endpoint's host, or "mailvow"
 	TLS   string      // protocol and cipher, or ""
 	Took  time.Duration
+	// PassedDSN says that the next host took over the duty to report (RFC 3461
+	// 5.2.2): NOTIFY and its kin went on to it.
+	PassedDSN bool
 	// RetryAfter is the peer's own wish for the next attempt; zero means none.
 	RetryAfter time.Duration
 	// Conversation is shared by all recipients of one transaction; may be nil.

@@ -1,0 +1,245 @@
+// Package history is what happened to mail: for people, and erasable; it is
+// also the one log of events that webhooks, statistics and warming read, each
+// with an offset of its own. It promises that a row is written in the same
+// commit as the act it tells of, that a reader which keeps its offset in the
+// transaction of its effect sees every committed row once, and that what a
+// policy redacts is never written. Erased and purged rows leave gaps that
+// readers accept. What to do about an event is left to its readers.
+package history
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"math"
+	"time"
+
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pack"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/outcome"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/vault"
+)
+
+//go:embed history.sql
+var sql string
+
+// Schema is what this package stores.
+func Schema() db.Schema { return db.Schema{Package: "flow/history", SQL: sql} }
+
+// Redaction says which fields of a record a customer's policy withholds.
+type Redaction interface {
+	Redacted(ids.Tenant, Direction) []Field
+}
+
+// NoRedaction withholds nothing.
+type NoRedaction struct{}
+
+// Redacted implements Redaction.
+func (NoRedaction) Redacted(ids.Tenant, Direction) []Field { return nil }
+
+// History writes and reads events.
+type History struct {
+	db        *db.DB
+	set       *db.Set
+	vault     *vault.Vault
+	ids       *ids.Source
+	clock     clock.Clock
+	redaction Redaction
+	add       *db.Bulk
+	converse  *db.Bulk
+	offset    *db.Bulk
+}
+
+// New opens history on a database that has its Schema.
+func New(d *db.DB, v *vault.Vault, source *ids.Source, c clock.Clock, r Redaction) *History {
+	set := d.Set("flow/history")
+	return &History{
+		db: d, set: set, vault: v, ids: source, clock: c, redaction: r,
+		add: set.Bulk("add"), converse: set.Bulk("add_conversation"), offset: set.Bulk("set_offset"),
+	}
+}
+
+const (
+	historyTable      = "history"
+	conversationTable = "conversation"
+)
+
+// Write adds an event to a unit of work. The position is given at the commit.
+// known are values of the message (addresses, subject) that a redacted record
+// must not repeat in its reply either; pass the whole envelope.
+func (h *History) Write(u *db.Unit, e Event, known Known) error {
+	if fields := h.redaction.Redacted(e.Tenant, e.Direction); len(fields) > 0 {
+		e.Detail.redact(fields, known.values(fields))
+	}
+	id := int64(ids.New[ids.Reference](h.ids))
+	var scratch [512]byte
+	sealed, err := h.vault.Seal(nil, e.Tenant, vault.Trace, vault.AD{Table: historyTable, Row: id}, e.Detail.append(scratch[:0]))
+	if err != nil {
+		return fault.Wrap(err, "seal history row")
+	}
+	event := e
+	u.Adds = append(u.Adds, db.Add{By: h.add, Memo: &event, Row: []any{
+		nil, nil, id, int64(e.Message), int64(e.Recipient), int64(e.Tenant),
+		int64(e.Direction), int64(e.Kind), clock.Micros(e.At), int64(e.Attempt), sealed,
+	}})
+	return nil
+}
+
+// Known are a message's values that redaction looks for in other texts.
+type Known struct {
+	Sender, Recipient, Subject, MessageID, IP string
+}
+
+func (k Known) values(fields []Field) []string {
+	var v []string
+	for _, f := range fields {
+		switch f {
+		case FieldIP:
+			v = append(v, k.IP)
+		case FieldMessageID:
+			v = append(v, k.MessageID)
+		case FieldSender:
+			v = append(v, k.Sender)
+		case FieldRecipient:
+			v = append(v, k.Recipient)
+		case FieldSubject:
+			v = append(v, k.Subject)
+		case FieldReply:
+		}
+	}
+	return v
+}
+
+// WriteConversation adds the SMTP conversation of an attempt to a unit.
+func (h *History) WriteConversation(u *db.Unit, id ids.Attempt, message ids.Message, tenant ids.Tenant, d Direction, c *outcome.Conversation, known Known) error {
+	withheld := known.values(h.redaction.Redacted(tenant, d))
+	sealed, err := h.sealConversation(tenant, id, c, func(t string) string { return Without(t, withheld) })
+	if err != nil {
+		return err
+	}
+	u.Adds = append(u.Adds, db.Add{By: h.converse, Row: []any{int64(id), int64(message), int64(tenant), clock.Micros(h.clock.Now()), sealed}})
+	return nil
+}
+
+// Conversation reads the conversation of an attempt, or a NotFound fault.
+func (h *History) Conversation(ctx context.Context, s scope.Scope, id ids.Attempt) (*outcome.Conversation, error) {
+	all, tenant := s.Args()
+	var at, owner, message int64
+	var sealed []byte
+	if err := h.set.One(ctx, "conversation", []any{int64(id), all, tenant}, &at, &owner, &message, &sealed); err != nil {
+		return nil, fault.Wrap(err, "read conversation")
+	}
+	return h.openConversation(ids.Tenant(owner), id, sealed)
+}
+
+func (h *History) openConversation(tenant ids.Tenant, id ids.Attempt, sealed []byte) (*outcome.Conversation, error) {
+	plain, err := h.vault.Open(nil, tenant, vault.AD{Table: conversationTable, Row: int64(id)}, sealed)
+	if err != nil {
+		return nil, fault.Wrap(err, "open conversation")
+	}
+	r, _ := pack.From(plain)
+	c := &outcome.Conversation{Steps: make([]outcome.Step, min(r.Uint(), 1000))}
+	for i := range c.Steps {
+		c.Steps[i] = outcome.Step{At: clock.FromMicros(r.Int()), Took: time.Duration(r.Int()), Sent: r.String(), Got: r.String()}
+	}
+	return c, r.Err()
+}
+
+// Of is the timeline of a message, oldest first.
+func (h *History) Of(ctx context.Context, s scope.Scope, m ids.Message) ([]Event, error) {
+	all, tenant := s.Args()
+	events, err := h.read(ctx, "of_message", []any{int64(m), all, tenant})
+	if err == nil && len(events) == 0 {
+		err = fault.New(fault.NotFound, "There is no such message, or its record was deleted.")
+	}
+	return events, fault.Wrap(err, "read timeline")
+}
+
+// OfMany are the timelines of several messages, newest message first.
+func (h *History) OfMany(ctx context.Context, s scope.Scope, messages []ids.Message) ([]Event, error) {
+	all, tenant := s.Args()
+	events, err := h.read(ctx, "of_messages", []any{jsonList(messages), all, tenant})
+	return events, fault.Wrap(err, "read timelines")
+}
+
+// jsonList is a list parameter: numbers as one JSON array.
+func jsonList[T ~int64](list []T) string {
+	raw := make([]int64, len(list))
+	for i, v := range list {
+		raw[i] = int64(v)
+	}
+	b, err := json.Marshal(raw)
+	if err != nil {
+		panic(err) // numbers always marshal
+	}
+	return string(b)
+}
+
+// read runs a query that gives whole rows and opens them. A row whose key was
+// destroyed is a gap, as if it had been erased.
+func (h *History) read(ctx context.Context, query string, args []any) ([]Event, error) {
+	var events []Event
+	err := h.set.Each(ctx, query, args, func(scan func(...any) error) error {
+		e, err := h.scan(scan)
+		if fault.Is(err, fault.Gone) {
+			return nil
+		}
+		if err == nil {
+			events = append(events, e)
+		}
+		return err
+	})
+	return events, err
+}
+
+func (h *History) scan(scan func(...any) error) (Event, error) {
+	var pos, id, message, recipient, tenant, direction, kind, at, attempt int64
+	var sealed []byte
+	if err := scan(&pos, &id, &message, &recipient, &tenant, &direction, &kind, &at, &attempt, &sealed); err != nil {
+		return Event{}, err
+	}
+	e := Event{
+		Position: positionOf(pos), Message: ids.Message(message), Recipient: ids.Recipient(recipient), Tenant: ids.Tenant(tenant),
+		Direction: Direction(direction), Kind: Kind(kind), At: clock.FromMicros(at), Attempt: ids.Attempt(attempt),
+	}
+	plain, err := h.vault.Open(nil, e.Tenant, vault.AD{Table: historyTable, Row: id}, sealed)
+	if err != nil {
+		return e, fault.Wrap(err, "open history row")
+	}
+	e.Detail, err = readDetail(plain)
+	return e, err
+}
+
+const seqBits = 48
+
+func positionOf(pos int64) Position {
+	return Position{Node: int(pos >> seqBits), Seq: pos & (1<<seqBits - 1)}
+}
+
+func (p Position) pos() int64 { return int64(p.Node)<<seqBits | p.Seq }
+
+// Recent are a scope's newest accepted messages before a message (zero: now)
+// and not older than since.
+func (h *History) Recent(ctx context.Context, s scope.Scope, before ids.Message, since time.Time, limit int) ([]ids.Message, error) {
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	query, args := "accepted_of_all", []any{int64(before), int64(ids.FirstAt[ids.Message](since)), limit}
+	if tenant, one := s.ID(); one {
+		query, args = "accepted_of_tenant", append([]any{int64(tenant)}, args...)
+	} else if !s.All() {
+		return nil, nil
+	}
+	var list []ids.Message
+	err := h.set.Each(ctx, query, args, func(scan func(...any) error) error {
+		var m int64
+		err := scan(&m)
+		list = append(list, ids.Message(m))
+		return err
+	})
+	return list, fault.Wrap(err, "list accepted messages")
+}

@@ -1,0 +1,131 @@
+package history
+
+import (
+	"context"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/keep/db"
+)
+
+// Reader goes through all nodes' events in each node's commit order. Its
+// offsets are committed with its effect, so that a crash repeats nothing and
+// skips nothing. One Reader has one name; only one goroutine uses it.
+type Reader struct {
+	h       *History
+	name    string
+	offsets map[int]int64
+}
+
+// Reader continues the reader of this name where it stood.
+func (h *History) Reader(ctx context.Context, name string) (*Reader, error) {
+	r := &Reader{h: h, name: name, offsets: map[int]int64{}}
+	return r, fault.Wrap(r.load(ctx), "load reader's offsets")
+}
+
+func (r *Reader) load(ctx context.Context) error {
+	clear(r.offsets)
+	return r.h.set.Each(ctx, "offsets", []any{r.name}, func(scan func(...any) error) error {
+		var node int
+		var seq int64
+		err := scan(&node, &seq)
+		r.offsets[node] = seq
+		return err
+	})
+}
+
+// Batch is a run of one node's events and the unit that moves the offset past
+// them: add the effect to Unit and commit it.
+type Batch struct {
+	Events []Event
+	Unit   *db.Unit
+	node   int
+	last   int64
+}
+
+// Next gives up to limit events that come after the offsets, from the node that
+// has any, or a Batch without events. Rows of a node become visible in their
+// order, because one goroutine commits them; so a row that is seen has no
+// unseen row of its node before it.
+func (r *Reader) Next(ctx context.Context, limit int) (*Batch, error) {
+	nodes, err := r.h.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range nodes {
+		events, last, err := r.h.since(ctx, Position{Node: node, Seq: r.offsets[node]}, limit)
+		if err != nil {
+			return nil, err
+		}
+		if last > r.offsets[node] {
+			return r.batch(node, events, last), nil
+		}
+	}
+	return &Batch{Unit: &db.Unit{}}, nil
+}
+
+func (r *Reader) batch(node int, events []Event, last int64) *Batch {
+	u := &db.Unit{Adds: []db.Add{{By: r.h.offset, Row: []any{r.name, int64(node), last}}}}
+	return &Batch{Events: events, Unit: u, node: node, last: last}
+}
+
+// Commit makes the batch's effect and the new offset durable together.
+func (r *Reader) Commit(ctx context.Context, b *Batch) error {
+	if b.last == 0 {
+		return nil
+	}
+	if err := r.h.db.Commit(ctx, b.Unit); err != nil {
+		return fault.Wrap(err, "commit reader's effect")
+	}
+	r.offsets[b.node] = b.last
+	return nil
+}
+
+func (h *History) nodes(ctx context.Context) ([]int, error) {
+	var nodes []int
+	err := h.set.Each(ctx, "nodes", nil, func(scan func(...any) error) error {
+		var n int
+		err := scan(&n)
+		nodes = append(nodes, n)
+		return err
+	})
+	return nodes, fault.Wrap(err, "list nodes of history")
+}
+
+// since gives a node's events after p, and the last sequence number looked at,
+// which counts rows that can no longer be opened too.
+func (h *History) since(ctx context.Context, p Position, limit int) ([]Event, int64, error) {
+	var events []Event
+	last := p.Seq
+	end := Position{Node: p.Node + 1}.pos()
+	err := h.set.Each(ctx, "since", []any{p.pos(), end, limit}, func(scan func(...any) error) error {
+		e, err := h.scan(scan)
+		if err == nil || fault.Is(err, fault.Gone) {
+			last = e.Position.Seq
+		}
+		if fault.Is(err, fault.Gone) {
+			return nil
+		}
+		if err == nil {
+			events = append(events, e)
+		}
+		return err
+	})
+	return events, last, fault.Wrap(err, "read events")
+}
+
+// Redact drops fields from the records of one message that are already kept,
+// with every occurrence of their values in replies and conversations. It
+// returns the number of rows rewritten; a repeat changes nothing more.
+func (h *History) Redact(ctx context.Context, tenant ids.Tenant, m ids.Message, fields []Field) (int, error) {
+	return h.rewriteMessage(ctx, tenant, m, func(d *Detail, known []Known) {
+		for _, k := range known {
+			d.redact(fields, k.values(fields))
+		}
+	}, func(text string, known []Known) string {
+		for _, k := range known {
+			text = Without(text, k.values(fields))
+		}
+		return text
+	})
+}

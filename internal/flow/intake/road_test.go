@@ -1,0 +1,304 @@
+package intake_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/observe"
+	"mailvow/internal/base/reply"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/outcome"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/blob"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/lab"
+)
+
+// road is the whole road with a scripted courier at its end.
+type road struct {
+	t       *testing.T
+	db      *db.DB
+	queue   *queue.Queue
+	history *history.History
+	intake  *intake.Intake
+	drafts  *blob.Drafts
+	courier *scripted
+	gate    *gate
+	clock   clock.Clock
+}
+
+// scripted answers each recipient by its local part and keeps what it carried.
+type scripted struct {
+	mu      sync.Mutex
+	carried []carried
+	came    chan struct{}
+}
+
+type carried struct {
+	recipient string
+	sender    string
+	attempt   int
+	content   string
+}
+
+func (s *scripted) Deliver(_ context.Context, p *deliver.Parcel) []outcome.Outcome {
+	b := make([]byte, p.Content.Size())
+	if _, err := p.Content.ReadAt(b, 0); err != nil && err.Error() != "EOF" {
+		panic(err)
+	}
+	list := make([]outcome.Outcome, len(p.Recipients))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, r := range p.Recipients {
+		s.carried = append(s.carried, carried{r.Address.Text(), p.Sender.Text(), p.Attempt, string(b)})
+		switch {
+		case strings.HasPrefix(r.Address.Local(), "nobody"):
+			list[i] = outcome.FromReply("mx.test", reply.New(550, "5.1.1", "no such user"))
+		case strings.HasPrefix(r.Address.Local(), "later") && p.Attempt == 1:
+			list[i] = outcome.FromReply("mx.test", reply.New(450, "4.2.0", "try later"))
+		default:
+			list[i] = outcome.FromReply("mx.test", reply.New(250, "2.0.0", "taken"))
+		}
+	}
+	s.came <- struct{}{}
+	return list
+}
+
+func (s *scripted) wait(t *testing.T, parcels int) []carried {
+	t.Helper()
+	for range parcels {
+		select {
+		case <-s.came:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the courier was not called")
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]carried(nil), s.carried...)
+}
+
+// gate refuses whom it is told to, and notes bounces.
+type gate struct {
+	mu      sync.Mutex
+	refused map[string]string
+	bounced []string
+}
+
+func (g *gate) Refused(_ context.Context, _ ids.Tenant, list []address.Address) ([]string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	why := make([]string, len(list))
+	for i, a := range list {
+		why[i] = g.refused[a.Canonical()]
+	}
+	return why, nil
+}
+
+func (g *gate) Bounced(_ *db.Unit, _ ids.Tenant, a address.Address, _ string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bounced = append(g.bounced, a.Canonical())
+	return nil
+}
+
+type everywhere struct{}
+
+func (everywhere) Route(context.Context, ids.Tenant, address.Address) (deliver.Route, error) {
+	return deliver.Route{Kind: deliver.Host, Hosts: []string{"mx.test:25"}}, nil
+}
+
+const tenant = ids.Tenant(77)
+
+func newRoad(t *testing.T, d *db.DB, c clock.Clock) *road {
+	t.Helper()
+	source := ids.NewSource(c, 1, 0)
+	v := lab.Vault(t, c, source)
+	blobs, err := blob.Folder(disk.Machine{}, t.TempDir(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &road{t: t, db: d, clock: c, courier: &scripted{came: make(chan struct{}, 1000)}, gate: &gate{refused: map[string]string{}}}
+	r.history = history.New(d, v, source, c, history.NoRedaction{})
+	r.queue = queue.New(queue.Parts{
+		DB: d, Vault: v, Blobs: blobs, IDs: source, Clock: c, Observe: observe.Silent(), History: r.history,
+		Gate: r.gate, Routes: everywhere{}, Couriers: map[deliver.RouteKind]deliver.Courier{deliver.Host: r.courier},
+	}, queue.Config{Hostname: "mail.test", Couriers: 4})
+	r.drafts = blob.NewDrafts(blobs, 64<<10)
+	r.intake = &intake.Intake{Hostname: "mail.test", DB: d, IDs: source, Clock: c, Log: observe.Silent().Log, Queue: r.queue, History: r.history}
+	return r
+}
+
+func (r *road) start() {
+	r.t.Helper()
+	if err := r.queue.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		if err := r.queue.Stop(10 * time.Second); err != nil {
+			r.t.Error(err)
+		}
+	})
+}
+
+func (r *road) send(sender, body string, recipients ...string) intake.Receipt {
+	r.t.Helper()
+	draft := r.drafts.Begin(r.t.Context())
+	if _, err := draft.Write([]byte(body)); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := draft.Finish(); err != nil {
+		r.t.Fatal(err)
+	}
+	s := &intake.Submission{Tenant: tenant, Direction: history.Outbound, Sender: parse(r.t, sender), Draft: draft, Peer: deliver.Peer{IP: "192.0.2.1", Protocol: "ESMTPSA"}}
+	for _, to := range recipients {
+		s.Recipients = append(s.Recipients, queue.Recipient{Address: parse(r.t, to), Route: deliver.Route{Kind: deliver.Host, Hosts: []string{"mx.test:25"}}})
+	}
+	receipt, err := r.intake.Accept(r.t.Context(), s)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return receipt
+}
+
+func parse(t *testing.T, s string) address.Address {
+	t.Helper()
+	if s == "" {
+		return address.Address{}
+	}
+	a, err := address.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// settled waits until the queue of the scope is empty.
+func (r *road) settled() {
+	r.t.Helper()
+	for range 400 {
+		counts, err := r.queue.Counts(r.t.Context(), scope.Everyone)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(counts) == 0 {
+			return
+		}
+		if err := clock.Sleep(r.t.Context(), clock.Wall{}, 10*time.Millisecond); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.t.Fatal("the queue did not empty")
+}
+
+const mail = "From: Ann <ann@src.test>\r\nTo: bob@dst.test\r\nSubject: Hello =?utf-8?q?B=C3=B6b?=\r\n\r\nbody line\r\n"
+
+func schemas() []db.Schema { return []db.Schema{history.Schema(), queue.Schema()} }
+
+func TestDeliveredAndGone(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		r := newRoad(t, d, clock.Wall{})
+		r.start()
+		receipt := r.send("ann@src.test", mail, "bob@dst.test")
+		got := r.courier.wait(t, 1)
+		if !strings.HasSuffix(got[0].content, mail) || !strings.HasPrefix(got[0].content, "Received: by mail.test with ESMTPSA id msg_") {
+			t.Errorf("carried %q", got[0].content)
+		}
+		if !strings.Contains(got[0].content, "\r\nDate: ") || !strings.Contains(got[0].content, "\r\nMessage-ID: <msg_") {
+			t.Errorf("a submitted message without Date and Message-ID must get them: %q", got[0].content)
+		}
+		r.settled()
+		events, err := r.history.Of(t.Context(), scope.Tenant(tenant), receipt.Message)
+		if err != nil || len(events) != 2 || events[0].Kind != history.Accepted || events[1].Kind != history.Delivered {
+			t.Fatalf("history %+v, %v", events, err)
+		}
+		if events[0].Detail.Subject != "Hello Böb" || events[1].Detail.Reply != "250 2.0.0 taken" {
+			t.Errorf("details %+v / %+v", events[0].Detail, events[1].Detail)
+		}
+		if _, err := r.queue.Content(t.Context(), scope.Everyone, receipt.Message); err == nil {
+			t.Error("content outlived its last recipient")
+		}
+		if _, err := r.history.Of(t.Context(), scope.Tenant(tenant+1), receipt.Message); err == nil {
+			t.Error("another customer read the history")
+		}
+	})
+}
+
+func TestEachRecipientHasItsOwnOutcome(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		r := newRoad(t, d, clock.Wall{})
+		r.gate.refused["blocked@dst.test"] = "The recipient asked for no more mail."
+		r.start()
+		receipt := r.send("ann@src.test", mail, "bob@dst.test", "nobody@dst.test", "later@dst.test", "blocked@dst.test")
+		r.courier.wait(t, 2) // the parcel, then the notice to ann
+		items, err := r.queue.OfMessage(t.Context(), scope.Tenant(tenant), receipt.Message)
+		for range 100 {
+			if items, err = r.queue.OfMessage(t.Context(), scope.Tenant(tenant), receipt.Message); err != nil || len(items) == 1 {
+				break
+			}
+			_ = clock.Sleep(t.Context(), clock.Wall{}, 10*time.Millisecond)
+		}
+		if err != nil || len(items) != 1 || items[0].Recipient.Local() != "later" || items[0].LastReply != "450 4.2.0 try later" || items[0].State != queue.Ready {
+			t.Fatalf("queue %+v, %v", items, err)
+		}
+		if n, err := r.queue.Retry(t.Context(), scope.Tenant(tenant), queue.Selection{Message: receipt.Message}); n != 1 || err != nil {
+			t.Fatalf("retried %d, %v", n, err)
+		}
+		got := r.courier.wait(t, 1)
+		r.settled()
+		last := got[len(got)-1]
+		if last.recipient != "later@dst.test" || last.attempt != 2 {
+			t.Errorf("second attempt %+v", last)
+		}
+		for _, c := range got {
+			if c.recipient == "blocked@dst.test" {
+				t.Error("a refused recipient was sent to")
+			}
+		}
+		notice := got[4-1]
+		if notice.recipient != "ann@src.test" || notice.sender != "" || !strings.Contains(notice.content, "Final-Recipient: rfc822; nobody@dst.test") || strings.Contains(notice.content, "body line") {
+			t.Errorf("notice %+v", notice)
+		}
+		if len(r.gate.bounced) != 1 || r.gate.bounced[0] != "nobody@dst.test" {
+			t.Errorf("suppressed %v", r.gate.bounced)
+		}
+	})
+}
+
+func TestLargeContentGoesThroughTheBlobStore(t *testing.T) {
+	t.Parallel()
+	r := newRoad(t, lab.DB(t, schemas()...), clock.Wall{})
+	large := mail + strings.Repeat("0123456789abcdef0123456789abcdef\r\n", 20000)
+	r.send("ann@src.test", large, "bob@dst.test")
+	r.start() // what was accepted before is found in the store
+	got := r.courier.wait(t, 1)
+	if !strings.HasSuffix(got[0].content, large) {
+		t.Errorf("carried %d bytes, sent %d", len(got[0].content), len(large))
+	}
+	r.settled()
+}
+
+func TestWhatWasLeasedSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		r := newRoad(t, d, clock.Wall{})
+		r.send("ann@src.test", mail, "bob@dst.test") // leased by a queue that never starts
+		r.start()
+		if got := r.courier.wait(t, 1); got[0].recipient != "bob@dst.test" {
+			t.Errorf("carried %+v", got)
+		}
+		r.settled()
+	})
+}

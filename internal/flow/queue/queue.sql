@@ -1,0 +1,161 @@
+-- What still has to be delivered. message and body hold the content until the
+-- last recipient is settled; queue holds one row per recipient.
+
+-- migration: 1
+create table message (
+  id        int  not null primary key,
+  tenant    int  not null,
+  direction int  not null,
+  class     int  not null,
+  size      int  not null,
+  place     text not null, -- name in the blob store, or '' when the bytes lie in body
+  key       blob not null, -- the content's key, wrapped by today's content epoch
+  sealed    blob not null  -- envelope: sender, peer, needs, subject (class content)
+);
+create table body (
+  id    int  not null primary key, -- the message
+  bytes blob not null              -- sealed chunks under the content's key
+);
+create table queue (
+  id      int  not null primary key,
+  message int  not null,
+  tenant  int  not null,
+  lane    int  not null, -- keyed hash of pool, site, class and customer
+  site    int  not null, -- keyed hash of the destination alone, for people's filters
+  state   int  not null check (state between 1 and 4), -- 1 ready, 2 leased, 3 held, 4 paused
+  due     int  not null,
+  expires int  not null,
+  attempt int  not null,
+  token   int  not null, -- grows with every lease
+  node    int  not null, -- who leased it, or last did
+  sealed  blob not null  -- recipient, route, last reply (class content)
+);
+-- The due row is found per lane. Leased rows, which is what fresh mail is born
+-- as, are in no index but the key and the message's.
+create index queue_due on queue (lane, due) where state = 1;
+create index queue_message on queue (message);
+-- What a person paused: matched when rows are leased.
+create table queue_pause (
+  id     int  not null primary key,
+  tenant int  not null, -- 0: of every customer
+  site   int  not null, -- keyed hash of the destination; 0: every destination
+  at     int  not null,
+  sealed blob not null  -- domain, reason, who (class content)
+);
+
+-- bulk: add_message (id int, tenant int, direction int, class int, size int, place text, key blob, sealed blob)
+insert into message (id, tenant, direction, class, size, place, key, sealed)
+select id, tenant, direction, class, size, place, key, sealed from rows
+
+-- bulk: add_body (id int, bytes blob)
+insert into body (id, bytes) select id, bytes from rows
+
+-- bulk: add (id int, message int, tenant int, lane int, site int, state int, due int, expires int, attempt int, token int, node int, sealed blob)
+insert into queue (id, message, tenant, lane, site, state, due, expires, attempt, token, node, sealed)
+select id, message, tenant, lane, site, state, due, expires, attempt, token, node, sealed from rows
+
+-- bulk: done (id int, token int)
+delete from queue where (id, token) in (select id, token from rows) and state = 2
+returning id
+
+-- bulk: again (id int, token int, state int, due int, sealed blob)
+update queue set state = r.state, due = r.due, sealed = r.sealed
+from rows r where queue.id = r.id and queue.token = r.token and queue.state = 2
+returning queue.id
+
+-- bulk: drop_message (id int)
+-- The content goes with its last recipient.
+delete from message where id in (select id from rows)
+  and not exists (select 1 from queue where queue.message = message.id)
+returning id
+
+-- bulk: drop_body (id int)
+delete from body where id in (select id from rows)
+  and not exists (select 1 from queue where queue.message = body.id)
+returning id
+
+-- query: next_lane
+-- The next lane that has a ready row, with the time of its earliest.
+select lane, due from queue where state = 1 and lane > $1 order by lane, due limit 1
+
+-- query: lease [sqlite]
+-- SQLite has one writer and needs no row locks.
+update queue set state = 2, node = $1, token = token + 1, attempt = attempt + 1
+where id in (select id from queue where state = 1 and lane = $2 and due <= $3 order by due limit $4)
+returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
+
+-- query: lease [postgres]
+-- Nodes that lease from one lane at once skip each other's rows.
+update queue set state = 2, node = $1, token = token + 1, attempt = attempt + 1
+where id in (select id from queue where state = 1 and lane = $2 and due <= $3 order by due limit $4 for update skip locked)
+returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
+
+-- query: content
+select tenant, direction, class, size, place, key, sealed from message where id = $1
+
+-- query: body
+select bytes from body where id = $1
+
+-- query: put_back_node
+-- A node that ended without settling: what it had leased is ready again.
+update queue set state = 1, due = case when attempt > 3 then $2 else due end where state = 2 and node = $1
+
+-- query: put_back
+update queue set state = 1, attempt = attempt - 1 where id = $1 and token = $2 and state = 2
+
+-- query: row
+select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
+where id = $1 and ($2 = 1 or tenant = $3)
+
+-- query: page
+select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
+where id > $1 and ($2 = 1 or tenant = $3) and ($4 = 0 or state = $4) and ($5 = 0 or site = $5) order by id limit $6
+
+-- query: of_message
+select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
+where message = $1 and ($2 = 1 or tenant = $3) order by id limit 100000
+
+-- query: set_state
+-- From a state a person may change it from; a leased row is left to its courier.
+update queue set state = $2, due = $3 where id = $1 and state in (1, 3, 4) and ($4 = 1 or tenant = $5)
+
+-- query: take
+-- A person takes a row out: leased under a new token by this node, to be settled as cancelled.
+update queue set state = 2, node = $2, token = token + 1 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
+returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
+
+-- query: reseal
+update queue set sealed = $2 where id = $1 and token = $3
+
+-- query: summary
+select site, tenant, state, count(*), min(due), max(attempt), min(id) from queue
+where ($1 = 1 or tenant = $2) group by site, tenant, state order by 4 desc limit $3
+
+-- query: resume
+-- Rows that a pause had set aside; those that another pause still covers are set aside again when leased.
+update queue set state = 1 where id in (
+  select id from queue where state = 4 and ($1 = 0 or tenant = $1) and ($2 = 0 or site = $2) and ($3 = 1 or tenant = $4) limit $5)
+
+-- query: set_aside
+update queue set state = 4, attempt = attempt - 1 where id = $1 and token = $2 and state = 2
+
+-- query: count
+select state, count(*) from queue where ($1 = 1 or tenant = $2) group by state
+
+-- query: newest
+select coalesce(max(id), 0) from message
+
+-- query: blobs_in_use [sqlite]
+select place from message where place in (select value from json_each($1))
+
+-- query: blobs_in_use [postgres]
+select place from message where place in (select value from jsonb_array_elements_text($1::jsonb))
+
+-- query: add_pause
+insert into queue_pause (id, tenant, site, at, sealed) values ($1, $2, $3, $4, $5)
+
+-- query: pauses
+select id, tenant, site, at, sealed from queue_pause where ($1 = 1 or tenant = $2) order by id
+
+-- query: drop_pause
+delete from queue_pause where id = $1 and ($2 = 1 or tenant = $3)

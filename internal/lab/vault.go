@@ -1,0 +1,28 @@
+package lab
+
+import (
+	"crypto/rand"
+	"testing"
+
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/vault"
+)
+
+// Vault opens a vault with a fresh key and a folder of the test's own.
+func Vault(t testing.TB, c clock.Clock, source *ids.Source) *vault.Vault {
+	t.Helper()
+	var key [32]byte
+	rand.Read(key[:])
+	kek, err := vault.NewKEK(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(t.Context(), vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, t.TempDir()), Clock: c, IDs: source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
