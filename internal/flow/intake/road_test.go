@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/lab"
+	"mailvow/internal/lab/keys"
 )
 
 // road is the whole road with a scripted courier at its end.
@@ -123,7 +124,7 @@ const tenant = ids.Tenant(77)
 func newRoad(t *testing.T, d *db.DB, c clock.Clock) *road {
 	t.Helper()
 	source := ids.NewSource(c, 1, 0)
-	v := lab.Vault(t, c, source)
+	v := keys.Vault(t, c, source)
 	blobs, err := blob.Folder(disk.Machine{}, t.TempDir(), "test")
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,6 @@
-package lab
+// Package keys opens vaults for tests. It stands apart from lab because the
+// vault's own tests use lab.
+package keys
 
 import (
 	"crypto/rand"
