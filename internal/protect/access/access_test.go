@@ -2,9 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/pbkdf2"
-	"crypto/sha256"
 	"slices"
 	"strings"
 	"testing"
@@ -157,37 +154,6 @@ func TestPasswordsAreBounded(t *testing.T) {
 	cancel()
 	if _, _, err := p.Verify(ctx, "", "whatever it is"); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("want Unavailable, got %v", err)
-	}
-}
-
-// TestVerifier plays the client's side of RFC 5802 section 3.
-func TestVerifier(t *testing.T) {
-	t.Parallel()
-	password := generate("", passwordBytes)
-	v, err := newVerifier(password)
-	if err != nil || v.Iterations < 4096 || len(v.Salt) < 16 {
-		t.Fatal(v, err)
-	}
-	salted, err := pbkdf2.Key(sha256.New, password, v.Salt, v.Iterations, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	clientKey := mac(salted, "Client Key")
-	h := hmac.New(sha256.New, v.StoredKey[:])
-	h.Write([]byte("auth message"))
-	proof := h.Sum(nil)
-	for i := range proof {
-		proof[i] ^= clientKey[i]
-	}
-	// The server: ClientKey = proof XOR signature, and its hash is the StoredKey.
-	h.Reset()
-	h.Write([]byte("auth message"))
-	recovered := h.Sum(nil)
-	for i := range recovered {
-		recovered[i] ^= proof[i]
-	}
-	if sha256.Sum256(recovered) != v.StoredKey {
-		t.Error("the verifier does not accept the password's own proof")
 	}
 }
 

@@ -1,0 +1,286 @@
+// Package tenant keeps the operator and its customers. It promises that the
+// platform is tenant 1 and the parent of every customer, that a name is sealed,
+// and that a customer whose time is over does not come back. What suspension
+// stops is decided by those who ask Active.
+package tenant
+
+import (
+	"context"
+	_ "embed" // the tables
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/sealed"
+	"mailvow/internal/keep/vault"
+)
+
+//go:embed tenant.sql
+var sql string
+
+// Schema is for db.Open.
+var Schema = db.Schema{Package: "protect/tenant", SQL: sql}
+
+// Declaration says what is kept.
+var Declaration = pledge.Declaration{
+	Package: "protect/tenant",
+	Categories: []pledge.Category{{
+		Name: "customers", About: pledge.Customer,
+		What:    "a customer's name, state and region",
+		Purpose: "know whose mail this is and whether the contract lives",
+		Basis:   pledge.Contract,
+		Period:  pledge.Period{From: "the contract's end"},
+		Found:   "the customer's id",
+		Erasing: pledge.Delete,
+	}},
+	Places: append(append(
+		pledge.Columns("customers", false, "tenant", "id", "parent", "state", "region", "created", "changed"),
+		pledge.Columns("customers", true, "tenant", "sealed")...),
+		pledge.Place{Kind: pledge.Memory, Name: "states of customers", Category: "customers"}),
+}
+
+// Platform is the operator's own tenant.
+const Platform ids.Tenant = 1
+
+// State is where a customer stands. Ended is final.
+type State string
+
+// The closed list of states.
+const (
+	Active    State = "active"
+	Suspended State = "suspended"
+	Ended     State = "ended"
+)
+
+// Tenant is the operator or a customer.
+type Tenant struct {
+	ID      ids.Tenant
+	Parent  ids.Tenant // zero for the platform
+	Name    string
+	State   State
+	Region  string // where its data is kept: a label such as "eu-central"
+	Created time.Time
+}
+
+// Change is what may change; nil leaves a field as it is.
+type Change struct {
+	Name  *string
+	State *State
+}
+
+// Store keeps tenants.
+type Store struct {
+	set    *db.Set
+	db     *db.DB
+	vault  *vault.Vault
+	ids    *ids.Source
+	clock  clock.Clock
+	mu     sync.Mutex
+	states map[ids.Tenant]known
+}
+
+// known is a state as it was lately; other nodes learn a change when it is old.
+type known struct {
+	state State
+	until time.Time
+}
+
+const (
+	stateLife = 5 * time.Second
+	maxStates = 10_000
+	table     = "tenant"
+)
+
+// New makes a store over a database that was opened with Schema.
+func New(d *db.DB, v *vault.Vault, source *ids.Source, c clock.Clock) *Store {
+	return &Store{set: d.Set("protect/tenant"), db: d, vault: v, ids: source, clock: c, states: map[ids.Tenant]known{}}
+}
+
+type secret struct {
+	Name string `json:"name"`
+}
+
+// EnsurePlatform makes tenant 1 on the first start; later it changes nothing.
+func (s *Store) EnsurePlatform(ctx context.Context, name, region string) error {
+	return s.insert(ctx, Tenant{ID: Platform, Name: name, Region: region})
+}
+
+// Add makes a customer of the platform. A name that is empty or over 200
+// characters is an Invalid fault on "name".
+func (s *Store) Add(ctx context.Context, name, region string) (Tenant, error) {
+	name, err := checkName(name)
+	if err != nil {
+		return Tenant{}, err
+	}
+	t := Tenant{ID: ids.New[ids.Tenant](s.ids), Parent: Platform, Name: name, Region: region}
+	if err := s.insert(ctx, t); err != nil {
+		return Tenant{}, err
+	}
+	return s.Get(ctx, scope.Tenant(t.ID), t.ID)
+}
+
+func (s *Store) insert(ctx context.Context, t Tenant) error {
+	blob, err := s.seal(t)
+	if err != nil {
+		return err
+	}
+	return fault.Wrap(s.db.Change(ctx, "add a customer", func(tx *db.Tx) error {
+		_, err := tx.Do(ctx, s.set, "add", t.ID, t.Parent, t.Region, blob, tx.Now())
+		return err
+	}), "add a customer")
+}
+
+func (s *Store) seal(t Tenant) ([]byte, error) {
+	return sealed.Put(s.vault, vault.Account, row(t.ID), secret{t.Name})
+}
+
+func row(id ids.Tenant) sealed.Row { return sealed.Row{Tenant: id, Table: table, ID: int64(id)} }
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" || utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", fault.Field("name", "A customer's name has 1 to 200 characters, without control characters.")
+	}
+	return name, nil
+}
+
+// Get gives one tenant; NotFound if it is not in the scope.
+func (s *Store) Get(ctx context.Context, in scope.Scope, id ids.Tenant) (Tenant, error) {
+	all, own := in.Args()
+	var t Tenant
+	err := s.set.Each(ctx, "get", []any{all, own, id}, func(scan func(...any) error) (err error) {
+		t, err = s.read(scan)
+		return err
+	})
+	if err == nil && t.ID == 0 {
+		err = fault.New(fault.NotFound, "There is no such customer.")
+	}
+	return t, fault.Wrap(err, "get a customer")
+}
+
+// List gives tenants of the scope, newest first, from before (zero: from the newest).
+func (s *Store) List(ctx context.Context, in scope.Scope, before ids.Tenant, limit int) ([]Tenant, error) {
+	all, own := in.Args()
+	if before == 0 {
+		before = 1<<63 - 1
+	}
+	var list []Tenant
+	err := s.set.Each(ctx, "list", []any{all, own, before, limit}, func(scan func(...any) error) error {
+		t, err := s.read(scan)
+		list = append(list, t)
+		return err
+	})
+	return list, fault.Wrap(err, "list customers")
+}
+
+func (s *Store) read(scan func(...any) error) (Tenant, error) {
+	var t Tenant
+	var blob []byte
+	if err := scan(&t.ID, &t.Parent, &t.State, &t.Region, &blob, &t.Created); err != nil {
+		return Tenant{}, err
+	}
+	var open secret
+	if err := sealed.Get(s.vault, row(t.ID), blob, &open); err != nil {
+		return Tenant{}, err
+	}
+	t.Name = open.Name
+	return t, nil
+}
+
+// Change renames, suspends, resumes or ends a tenant. The platform cannot be
+// suspended or ended, and what has ended stays so: Conflict.
+func (s *Store) Change(ctx context.Context, in scope.Scope, id ids.Tenant, c Change) (Tenant, error) {
+	t, err := s.Get(ctx, in, id)
+	if err != nil {
+		return Tenant{}, err
+	}
+	if c.Name != nil {
+		if t.Name, err = checkName(*c.Name); err != nil {
+			return Tenant{}, err
+		}
+	}
+	if c.State != nil {
+		if err := mayMove(id, t.State, *c.State); err != nil {
+			return Tenant{}, err
+		}
+		t.State = *c.State
+	}
+	blob, err := s.seal(t)
+	if err != nil {
+		return Tenant{}, err
+	}
+	all, own := in.Args()
+	err = s.db.Change(ctx, "change a customer", func(tx *db.Tx) error {
+		n, err := tx.Do(ctx, s.set, "change", all, own, id, t.State, blob, tx.Now())
+		if err == nil && n == 0 {
+			err = fault.New(fault.Conflict, "This customer's contract has ended.")
+		}
+		return err
+	})
+	s.forget(id)
+	return t, fault.Wrap(err, "change a customer")
+}
+
+func mayMove(id ids.Tenant, from, to State) error {
+	switch to {
+	case Active, Suspended, Ended:
+	default:
+		return fault.Field("state", "The state is active, suspended or ended.")
+	}
+	if id == Platform && to != Active {
+		return fault.New(fault.Conflict, "The platform itself can be neither suspended nor ended.")
+	}
+	if from == Ended {
+		return fault.New(fault.Conflict, "This customer's contract has ended.")
+	}
+	return nil
+}
+
+// Active returns nil for a customer whose contract lives, and a Denied fault for
+// one that is suspended, ended or unknown. It may be some seconds behind what
+// another node changed.
+func (s *Store) Active(ctx context.Context, id ids.Tenant) error {
+	state, err := s.state(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && state == Ended:
+		return fault.New(fault.Denied, "This account has ended.")
+	case err == nil && state == Suspended:
+		return fault.New(fault.Denied, "This account is suspended. Ask the operator of this server.")
+	}
+	return err
+}
+
+func (s *Store) state(ctx context.Context, id ids.Tenant) (State, error) {
+	now := s.clock.Now()
+	s.mu.Lock()
+	k, ok := s.states[id]
+	s.mu.Unlock()
+	if ok && now.Before(k.until) {
+		return k.state, nil
+	}
+	var state State
+	if err := s.set.One(ctx, "state", []any{id}, &state); err != nil {
+		return "", fault.Wrap(err, "read a customer's state")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.states) >= maxStates {
+		clear(s.states)
+	}
+	s.states[id] = known{state, now.Add(stateLife)}
+	return state, nil
+}
+
+func (s *Store) forget(id ids.Tenant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.states, id)
+}

@@ -1,0 +1,31 @@
+-- The operator and its customers.
+
+-- migration: 1
+create table tenant (
+  id       int primary key,
+  parent   int not null,          -- 0 for the platform itself
+  state    text not null check (state in ('active', 'suspended', 'ended')),
+  region   text not null,
+  sealed   blob not null,         -- its name
+  created  int not null,
+  changed  int not null,
+  check ((parent = 0) = (id = 1))
+);
+
+-- query: add
+insert into tenant (id, parent, state, region, sealed, created, changed)
+values ($1, $2, 'active', $3, $4, $5, $5) on conflict (id) do nothing
+
+-- query: get
+select id, parent, state, region, sealed, created from tenant where id = $3 and ($1 = 1 or id = $2)
+
+-- query: list
+select id, parent, state, region, sealed, created from tenant
+where ($1 = 1 or id = $2) and id < $3 order by id desc limit $4
+
+-- query: state
+select state from tenant where id = $1
+
+-- query: change
+update tenant set state = $4, sealed = $5, changed = $6
+where id = $3 and ($1 = 1 or id = $2) and state <> 'ended'
