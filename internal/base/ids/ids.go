@@ -41,6 +41,7 @@ type (
 	caughtKind      struct{}
 	attemptKind     struct{}
 	referenceKind   struct{}
+	leafKind        struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -60,6 +61,7 @@ func (requestKind) Prefix() string     { return "req" }
 func (caughtKind) Prefix() string      { return "cgt" }
 func (attemptKind) Prefix() string     { return "att" }
 func (referenceKind) Prefix() string   { return "ref" }
+func (leafKind) Prefix() string        { return "leaf" }
 
 // The identifiers of the house.
 type (
@@ -80,6 +82,7 @@ type (
 	Caught      = ID[caughtKind]
 	Attempt     = ID[attemptKind]
 	Reference   = ID[referenceKind] // what a refusal tells the peer and the log
+	Leaf        = ID[leafKind]      // one entry of the evidence log
 )
 
 const (
