@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -121,34 +120,20 @@ func (s *story) look() error {
 }
 
 func (s *story) judge() error {
-	var out strings.Builder
-	if err := s.log.Reader().Export(s.t.Context(), &out); err != nil {
-		return err
-	}
-	report, err := VerifyExport(strings.NewReader(out.String()), LogCheck{Held: s.seen})
+	report, err := s.log.Reader().Verify(s.t.Context(), LogCheck{Held: s.seen})
 	if err != nil {
 		return err
 	}
-	if _, err := s.log.Reader().Verify(s.t.Context(), LogCheck{Held: s.seen}); err != nil {
-		return err
-	}
 	found := map[ids.Leaf]bool{}
-	for line := range strings.Lines(out.String()) {
-		var l exportLine
-		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			return err
-		}
-		if l.Leaf == nil {
-			continue
-		}
-		leaf, err := ParseLeaf(l.Leaf)
-		if err != nil {
-			return err
-		}
+	err = s.log.Reader().Leaves(s.t.Context(), 0, func(_ int64, leaf Leaf) error {
 		if found[leaf.ID] {
 			return errors.New("a leaf is in the log twice")
 		}
 		found[leaf.ID] = true
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for id := range s.staged {
 		if !found[id] {

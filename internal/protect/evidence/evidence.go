@@ -20,46 +20,46 @@ import (
 	"mailvow/internal/base/pledge"
 )
 
-// Declared is what this package stores.
-func Declared() pledge.Declaration {
-	const acts, receipts, keys = "evidence of acts", "evidence of erasures", "evidence keys and checkpoints"
-	return pledge.Declaration{
-		Package: "protect/evidence",
-		Categories: []pledge.Category{
-			{
-				Name: acts, About: pledge.Staff,
-				What:    "which role did what, and when; a person is at most a pseudonym under a key per customer and year",
-				Purpose: "show that the rules were kept", Basis: pledge.LegalDuty,
-				Period: pledge.Period{From: "never removed; it names nobody once the pseudonym's key of that year is destroyed"},
-				Found:  "not by address; by pseudonym while its key lives", Erasing: pledge.Anonymise,
-			},
-			{
-				Name: receipts, About: pledge.Correspondent,
-				What:    "SHA-256 of 32 random bytes and the address; the random bytes stand only in the person's certificate",
-				Purpose: "prove an erasure to the person it was for", Basis: pledge.LegalDuty,
-				Period: pledge.Period{From: "never removed; without the certificate it names nobody"},
-				Found:  "only with the person's own certificate", Erasing: pledge.KeepByLaw,
-			},
-			{
-				Name: keys, About: pledge.Nobody,
-				What:    "hashes of the tree, signed checkpoints, signing keys",
-				Purpose: "make a change of the log visible", Basis: pledge.NotPersonal,
-				Period: pledge.Period{From: "kept as long as the log; a rotated private key goes with the checkpoint that records it"},
-				Found:  "not at all", Erasing: pledge.Nothing,
-			},
+// The categories of what this package stores.
+const acts, receipts, heads = "evidence of acts", "evidence of erasures", "evidence keys and checkpoints"
+
+// Declaration is what this package stores.
+var Declaration = pledge.Declaration{
+	Package: "protect/evidence",
+	Categories: []pledge.Category{
+		{
+			Name: acts, About: pledge.Staff,
+			What:    "which role did what, and when; a person is at most a pseudonym under a key per customer and year",
+			Purpose: "show that the rules were kept", Basis: pledge.LegalDuty,
+			Period: pledge.Period{From: "never removed; it names nobody once the pseudonym's key of that year is destroyed"},
+			Found:  "not by address; by pseudonym while its key lives", Erasing: pledge.Anonymise,
 		},
-		Places: []pledge.Place{
-			{Kind: pledge.Column, Name: "evidence_staged.id", Category: keys},
-			{Kind: pledge.Column, Name: "evidence_staged.leaf", Category: acts},
-			{Kind: pledge.DiskFile, Name: "evidence/tile/entries", Category: acts},
-			{Kind: pledge.DiskFile, Name: "evidence/tile/entries (erasures)", Category: receipts},
-			{Kind: pledge.DiskFile, Name: "evidence/tile", Category: keys},
-			{Kind: pledge.DiskFile, Name: "evidence/checkpoint", Category: keys},
-			{Kind: pledge.DiskFile, Name: "evidence/checkpoints", Category: keys},
-			{Kind: pledge.DiskFile, Name: "evidence/lock", Category: keys},
-			{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.key", Category: keys},
-			{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.pub", Category: keys},
-			{Kind: pledge.KeyFile, Name: "evidence-keys/head", Category: keys},
+		{
+			Name: receipts, About: pledge.Correspondent,
+			What:    "SHA-256 of 32 random bytes and the address; the random bytes stand only in the person's certificate",
+			Purpose: "prove an erasure to the person it was for", Basis: pledge.LegalDuty,
+			Period: pledge.Period{From: "never removed; without the certificate it names nobody"},
+			Found:  "only with the person's own certificate", Erasing: pledge.KeepByLaw,
 		},
-	}
+		{
+			Name: heads, About: pledge.Nobody,
+			What:    "hashes of the tree, signed checkpoints, signing keys",
+			Purpose: "make a change of the log visible", Basis: pledge.NotPersonal,
+			Period: pledge.Period{From: "kept as long as the log; a rotated private key goes with the checkpoint that records it"},
+			Found:  "not at all", Erasing: pledge.Nothing,
+		},
+	},
+	Places: []pledge.Place{
+		{Kind: pledge.Column, Name: "evidence_staged.id", Category: heads},
+		{Kind: pledge.Column, Name: "evidence_staged.leaf", Category: acts},
+		{Kind: pledge.DiskFile, Name: "evidence/tile/entries", Category: acts},
+		{Kind: pledge.DiskFile, Name: "evidence/tile/entries (erasures)", Category: receipts},
+		{Kind: pledge.DiskFile, Name: "evidence/tile", Category: heads},
+		{Kind: pledge.DiskFile, Name: "evidence/checkpoint", Category: heads},
+		{Kind: pledge.DiskFile, Name: "evidence/checkpoints", Category: heads},
+		{Kind: pledge.DiskFile, Name: "evidence/lock", Category: heads},
+		{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.key", Category: heads},
+		{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.pub", Category: heads},
+		{Kind: pledge.KeyFile, Name: "evidence-keys/head", Category: heads},
+	},
 }
