@@ -197,6 +197,19 @@ func Shred(f FS, folder string, names ...string) error {
 	return f.SyncDir(folder)
 }
 
+// Remove removes a file that holds no secret, durably, in one step. A file that
+// is not there counts as removed.
+func Remove(f FS, name string) error {
+	err := f.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.SyncDir(path.Dir(name))
+}
+
 func overwrite(file File) error {
 	size, err := file.Size()
 	if err != nil {

@@ -69,6 +69,10 @@ func (s *bucket) erase(ctx context.Context, folder string, files ...string) erro
 	return nil
 }
 
+func (s *bucket) remove(ctx context.Context, folder, file string) error {
+	return s.objects.Delete(ctx, path.Join(s.prefix, folder, file))
+}
+
 func (s *bucket) list(ctx context.Context, folder string) ([]string, error) {
 	var names []string
 	prefix := path.Join(s.prefix, folder) + "/"

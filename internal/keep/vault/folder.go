@@ -97,6 +97,10 @@ func (s *folder) erase(_ context.Context, folder string, files ...string) error 
 	return diskFault(disk.Shred(s.disk, path.Join(s.dir, folder), files...))
 }
 
+func (s *folder) remove(_ context.Context, folder, file string) error {
+	return diskFault(disk.Remove(s.disk, path.Join(s.dir, folder, file)))
+}
+
 func (s *folder) list(_ context.Context, folder string) ([]string, error) {
 	return s.entries(folder, false)
 }

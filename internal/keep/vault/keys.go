@@ -130,7 +130,7 @@ func (v *Vault) wrappingKey(ctx context.Context, tenant ids.Tenant) (*tenantKey,
 	if found.doubt != nil {
 		return nil, found.doubt
 	}
-	return v.newTenantKey(ctx, tenant)
+	return v.newTenantKey(ctx, tenant, ids.New[ids.Key](v.ids))
 }
 
 func newestTenantKey(found listing) (newest ids.Key) {
@@ -152,10 +152,10 @@ func parseTenantFile(name string) (ids.Key, bool) {
 	return ids.Key(id), err == nil
 }
 
-func (v *Vault) newTenantKey(ctx context.Context, tenant ids.Tenant) (*tenantKey, error) {
+func (v *Vault) newTenantKey(ctx context.Context, tenant ids.Tenant, id ids.Key) (*tenantKey, error) {
 	var raw [32]byte
 	rand.Read(raw[:])
-	k := &tenantKey{id: ids.New[ids.Key](v.ids), tenant: tenant}
+	k := &tenantKey{id: id, tenant: tenant}
 	var err error
 	if k.aead, err = newAEAD(raw[:]); err != nil {
 		return nil, err

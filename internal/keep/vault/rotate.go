@@ -112,15 +112,13 @@ func (v *Vault) replaceTenantKey(ctx context.Context, tenant ids.Tenant) (old []
 			old = append(old, id)
 		}
 	}
-	k, err := v.newTenantKey(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	if newest := newestTenantKey(found); newest > k.id {
+	id := ids.New[ids.Key](v.ids)
+	if newestTenantKey(found) > id {
 		// Nodes wrap under the newest, which must be the one that stays.
-		return nil, fault.New(fault.Conflict, "A node's clock is ahead: its key is newer than the one just made.").WithHint("Set the nodes' clocks right and rotate again.")
+		return nil, fault.New(fault.Conflict, "Another node made a key that is newer than one made now.").WithHint("Rotate again; if it stays so, set the nodes' clocks right.")
 	}
-	return old, nil
+	_, err = v.newTenantKey(ctx, tenant, id)
+	return old, err
 }
 
 // moveUnder wraps each of a tenant's records under its newest key.
@@ -198,10 +196,8 @@ func (v *Vault) endOne(ctx context.Context, file string) error {
 	if err := v.store.destroy(ctx, ids.Tenant(tenant), ids.New[ids.Key](v.ids), []string{name}); err != nil {
 		return err
 	}
-	for _, copy := range []shelf{v.store.b, v.store.a} {
-		if err := copy.erase(ctx, retired, file); err != nil {
-			return err
-		}
+	if err := v.store.remove(ctx, retired, file); err != nil {
+		return err
 	}
 	v.tenants.drop(func(k ids.Key, _ *tenantKey) bool { return k == ids.Key(id) })
 	return nil

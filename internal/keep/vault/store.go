@@ -28,6 +28,9 @@ type shelf interface {
 	get(ctx context.Context, folder, file string) ([]byte, error)
 	// erase overwrites and removes; what is not there counts as erased.
 	erase(ctx context.Context, folder string, files ...string) error
+	// remove takes a file without a secret away in one step, so that a crash
+	// leaves it whole or not at all.
+	remove(ctx context.Context, folder, file string) error
 	// list gives the files of a folder, none if there is no such folder.
 	list(ctx context.Context, folder string) ([]string, error)
 	// tenants gives the names of the folders of keys.
@@ -181,12 +184,14 @@ func (s *Store) finish(ctx context.Context, tenant ids.Tenant, file string, name
 			return err
 		}
 	}
-	for _, copy := range []shelf{s.b, s.a} {
-		if err := copy.erase(ctx, ending, file); err != nil {
-			return err
-		}
+	return s.remove(ctx, ending, file)
+}
+
+func (s *Store) remove(ctx context.Context, folder, file string) error {
+	if err := s.b.remove(ctx, folder, file); err != nil {
+		return err
 	}
-	return nil
+	return s.a.remove(ctx, folder, file)
 }
 
 const endingMagic = "mailvow-ending-v1"
