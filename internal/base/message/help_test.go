@@ -2,6 +2,7 @@ package message_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"io"
 	"os"
 	"testing"
@@ -34,4 +35,15 @@ func parse(t testing.TB, raw []byte) *message.Message {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func base64Lines(b []byte) []byte {
+	text := base64.StdEncoding.EncodeToString(b)
+	var out bytes.Buffer
+	for len(text) > 76 {
+		out.WriteString(text[:76] + "\r\n")
+		text = text[76:]
+	}
+	out.WriteString(text + "\r\n")
+	return out.Bytes()
 }
