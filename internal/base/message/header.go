@@ -179,8 +179,10 @@ func (p *parser) header(top bool) (Header, *event, error) {
 		if ev, met := p.boundary(l, lines); met {
 			p.defect(DefectHeaderEnd, l.off)
 			h, _, err := finish(l.off, l.off, nil)
-			h.Lines, ev.textEnd = lines-first, textEnd
-			return h, &ev, err
+			h.Lines = lines - first
+			found := ev // a copy, so that not every line's event lands on the heap
+			found.textEnd = textEnd
+			return h, &found, err
 		}
 		if top && r.start(l) {
 			first = s.lines

@@ -62,6 +62,7 @@ type mailboxReader struct {
 	angle   string
 	hasAddr bool
 	spaced  bool
+	at      bool // a word with an @ is among words
 	out     []Mailbox
 }
 
@@ -91,17 +92,15 @@ func (r *mailboxReader) step() {
 // colon ends a group's name, unless the words before it are an address already.
 func (r *mailboxReader) colon() {
 	r.pos++
-	for _, w := range r.words {
-		if !w.quoted && strings.Contains(w.text, "@") {
-			return
-		}
+	if !r.at {
+		r.words, r.comment = nil, ""
 	}
-	r.words, r.comment = nil, ""
 }
 
 func (r *mailboxReader) push(text, raw string, quoted bool) {
 	r.words = append(r.words, word{text: text, raw: raw, quoted: quoted, spaced: r.spaced})
 	r.spaced = false
+	r.at = r.at || !quoted && strings.Contains(text, "@")
 }
 
 func (r *mailboxReader) atom() {
@@ -213,7 +212,7 @@ func (r *mailboxReader) setAngle(addr string) {
 // flush ends one entry.
 func (r *mailboxReader) flush() {
 	words, comment, angle, has := r.words, r.comment, r.angle, r.hasAddr
-	r.words, r.comment, r.angle, r.hasAddr, r.spaced = nil, "", "", false, false
+	r.words, r.comment, r.angle, r.hasAddr, r.spaced, r.at = nil, "", "", false, false, false
 	if len(words) == 0 && !has {
 		return
 	}

@@ -46,7 +46,7 @@ const maxParams = 200
 func ParseParams(s string) (ContentType, []DefectKind) {
 	r := paramReader{s: s}
 	ct := ContentType{Value: r.value()}
-	for r.next() && len(r.params) < maxParams {
+	for n := 0; n < maxParams && r.next(); n++ {
 	}
 	ct.Params = r.join()
 	return ct, r.defects
@@ -227,10 +227,10 @@ func (r *paramReader) bare() string {
 // add splits the marks of RFC 2231 off a name: name*, name*0, name*0*.
 func (r *paramReader) add(name, value string) {
 	p := rawParam{name: name, value: value, section: -1}
-	if base, ok := strings.CutSuffix(p.name, "*"); ok {
+	if base, ok := strings.CutSuffix(p.name, "*"); ok && base != "" {
 		p.name, p.extended = base, true
 	}
-	if base, number, ok := strings.Cut(p.name, "*"); ok {
+	if base, number, ok := strings.Cut(p.name, "*"); ok && base != "" {
 		if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < 10000 {
 			p.name, p.section = base, n
 		}

@@ -75,6 +75,10 @@ func (r *wordRun) flush(b *strings.Builder) {
 // maxCharsetName bounds the name of a charset in an encoded word.
 const maxCharsetName = 64
 
+// maxEncodedText bounds the text of an encoded word, so that a header full of
+// beginnings without an end costs no square of its length.
+const maxEncodedText = 16 << 10
+
 // encodedWord reads =?charset?encoding?text?= at the start of s. n is its
 // length, 0 if there is none.
 func encodedWord(s string) (charset, octets string, n int) {
@@ -86,7 +90,7 @@ func encodedWord(s string) (charset, octets string, n int) {
 	charset, _, _ = strings.Cut(rest[:q], "*") // RFC 2231 5: charset*language
 	encoding := rest[q+1]
 	text := rest[q+3:]
-	end := strings.Index(text, "?=")
+	end := strings.Index(text[:min(len(text), maxEncodedText)], "?=")
 	if end < 0 {
 		return "", "", 0
 	}
