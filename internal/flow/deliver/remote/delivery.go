@@ -151,6 +151,7 @@ func (d *delivery) transact(ctx context.Context, s *session) (heard bool, broken
 		}
 		heard = d.book(s, batch, answers) || heard
 		if err != nil {
+			d.remember(s, len(batch))
 			s.drop()
 			if !errors.As(err, &broken) {
 				broken = &smtp.Broken{Stage: smtp.StageBody, Err: err}
@@ -165,6 +166,18 @@ func (d *delivery) transact(ctx context.Context, s *session) (heard bool, broken
 	s.Forget()
 	d.c.pool.put(s)
 	return heard, nil
+}
+
+// remember keeps what was said on a connection that broke, for the recipients
+// whose outcome comes later. Of several recipients none learns of the others.
+func (d *delivery) remember(s *session, recipients int) {
+	which := -1
+	if recipients == 1 {
+		which = 0
+	}
+	for step := range s.Steps(which) {
+		d.before = append(d.before, outcome.Step(step))
+	}
 }
 
 func closing(answers []smtp.Answer) bool {

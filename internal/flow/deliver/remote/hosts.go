@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
+	"mailvow/internal/standard/dns"
 )
 
 // host is one place to try: a name or an address, and a port.
@@ -38,7 +39,8 @@ func (c *Courier) plan(ctx context.Context, p *deliver.Parcel) ([]host, *outcome
 	if ip, ok := literal(name); ok {
 		return []host{{name: ip.String(), port: c.port()}}, nil
 	}
-	list, err := c.config.Resolver.MX(ctx, name)
+	found, err := c.config.Resolver.MX(ctx, name)
+	list := found.Records
 	switch {
 	case fault.Is(err, fault.NotFound):
 		return nil, verdict(outcome.Failed, 550, "5.1.2", "The domain does not exist.")
@@ -74,30 +76,30 @@ func namedHosts(list []string) ([]host, *outcome.Outcome) {
 }
 
 // nullMX is RFC 7505: one record, preference 0, the root.
-func nullMX(list []*net.MX) bool {
-	return len(list) == 1 && (list[0].Host == "." || list[0].Host == "")
+func nullMX(list []dns.MX) bool {
+	return len(list) == 1 && (list[0].Host == "")
 }
 
 // order sorts by preference, mixes equals (RFC 5321 5.1) and cuts the list at
 // ourselves: what stands at our own preference or after would come back.
-func (c *Courier) order(list []*net.MX) ([]host, *outcome.Outcome) {
+func (c *Courier) order(list []dns.MX) ([]host, *outcome.Outcome) {
 	list = slices.Clone(list)
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	slices.SortStableFunc(list, func(a, b *net.MX) int { return int(a.Pref) - int(b.Pref) })
+	slices.SortStableFunc(list, func(a, b dns.MX) int { return int(a.Preference) - int(b.Preference) })
 	hosts := make([]host, 0, len(list))
 	limit := -1
 	for _, mx := range list {
-		if name := mxName(mx); c.own[name] {
-			limit = int(mx.Pref)
+		if c.own[mx.Host] {
+			limit = int(mx.Preference)
 			break
 		}
 	}
 	for _, mx := range list {
-		if limit >= 0 && int(mx.Pref) >= limit {
+		if limit >= 0 && int(mx.Preference) >= limit {
 			break
 		}
-		if name := mxName(mx); name != "" {
-			hosts = append(hosts, host{name: name, port: c.port()})
+		if mx.Host != "" {
+			hosts = append(hosts, host{name: mx.Host, port: c.port()})
 		}
 	}
 	switch {
@@ -108,8 +110,6 @@ func (c *Courier) order(list []*net.MX) ([]host, *outcome.Outcome) {
 	}
 	return hosts, nil
 }
-
-func mxName(mx *net.MX) string { return strings.ToLower(strings.TrimSuffix(mx.Host, ".")) }
 
 func loops() *outcome.Outcome {
 	return verdict(outcome.Failed, 554, "5.4.6", "The domain's best mail host is this server, which does not take its mail.")

@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -24,13 +23,14 @@ import (
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
 	"mailvow/internal/keep/egress"
+	"mailvow/internal/standard/dns"
 	"mailvow/internal/standard/smtp"
 )
 
 // Resolver finds mail hosts and their addresses.
 type Resolver interface {
 	// MX gives the mail hosts of a domain; none and no error if it has none.
-	MX(ctx context.Context, domain string) ([]*net.MX, error)
+	MX(ctx context.Context, domain string) (dns.Result[dns.MX], error)
 	// Addresses gives the addresses of a host; a NotFound fault if it has none.
 	Addresses(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -197,3 +197,6 @@ func domain(p *deliver.Parcel) string {
 	}
 	return a.Domain()
 }
+
+// Idle is the number of connections that wait for their next message.
+func (c *Courier) Idle() int { return c.pool.size() }
