@@ -1,0 +1,235 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/limit"
+)
+
+// Default is what a file does not say.
+func Default() *Config {
+	return &Config{
+		Region: "local",
+		Roles:  []Role{RoleSMTP, RoleDeliver, RoleAPI, RoleConsole, RoleWorker},
+		Data: Data{
+			Dir: "/var/lib/mailvow", Keys: "/var/lib/mailvow-keys", KEK: "/etc/mailvow/kek", Inline: 256 * limit.KiB,
+			Space: Space{Alert: 5 * limit.GiB, NoNew: limit.GiB, ReadOnly: 64 * limit.MiB, Reserve: 64 * limit.MiB},
+		},
+		SMTP:      SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, Timeout: 5 * time.Minute},
+		Delivery:  Delivery{Expiry: 5 * 24 * time.Hour, Couriers: 256, PerSite: 40},
+		Observe:   Observe{Level: "info"},
+		Retention: Retention{History: 90 * 24 * time.Hour, Conversations: 30 * 24 * time.Hour},
+	}
+}
+
+// Check finds what cannot be meant. Each message names the setting and says
+// what to write.
+func (c *Config) Check() error {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkOutside} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkNames() error {
+	if c.Hostname == "" {
+		return fmt.Errorf("hostname is missing; write the name that this server's MX record has")
+	}
+	if d, err := address.Domain(c.Hostname); err != nil || strings.HasPrefix(d, "[") || !strings.Contains(d, ".") && d != "localhost" {
+		return fmt.Errorf("hostname %.80q is no host name; write one such as mail.example.com", c.Hostname)
+	}
+	for _, r := range c.Roles {
+		if !slices.Contains([]Role{RoleSMTP, RoleDeliver, RoleAPI, RoleConsole, RoleWorker}, r) {
+			return fmt.Errorf("roles: %.40q is no role; there are smtp, deliver, api, console and worker", string(r))
+		}
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Observe.Level) {
+		return fmt.Errorf("observe.level: %.40q is no level; there are debug, info, warn and error", c.Observe.Level)
+	}
+	if c.Web.URL != "" {
+		if u, err := url.Parse(c.Web.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			return fmt.Errorf("web.url: %.80q is no address; write one such as https://mail.example.com", c.Web.URL)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkListen() error {
+	doors := [][2]string{
+		{"mx", c.Listen.MX}, {"submission", c.Listen.Submission}, {"submissions", c.Listen.Submissions},
+		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
+	}
+	seen := map[string]string{}
+	for _, d := range doors {
+		if d[1] == "" {
+			continue
+		}
+		if err := hostPort(d[1], true); err != nil {
+			return fmt.Errorf("listen.%s: %w", d[0], err)
+		}
+		if _, port, _ := net.SplitHostPort(d[1]); port != "0" {
+			if other, twice := seen[d[1]]; twice {
+				return fmt.Errorf("listen.%s and listen.%s are the same address %s; give each its own", other, d[0], d[1])
+			}
+		}
+		seen[d[1]] = d[0]
+	}
+	return nil
+}
+
+// hostPort checks the form; emptyHost allows :25.
+func hostPort(s string, emptyHost bool) error {
+	host, port, err := net.SplitHostPort(s)
+	n, e := strconv.Atoi(port)
+	if err != nil || e != nil || n < 0 || n > 65535 || (host == "" && !emptyHost) {
+		return fmt.Errorf("%.80q is no host:port", s)
+	}
+	return nil
+}
+
+func (c *Config) checkData() error {
+	s := c.Data.Space
+	if s.Alert < s.NoNew || s.NoNew < s.ReadOnly {
+		return fmt.Errorf("data.space: alert must not be below no_new_mail, nor no_new_mail below read_only")
+	}
+	if c.Data.Keys != "" && c.Data.Keys == c.Data.Dir {
+		return fmt.Errorf("data.keys is the data folder itself; keep keys apart, so that a copy of the data opens nothing")
+	}
+	if c.Data.S3 != nil {
+		if err := hostPort(c.Data.S3.Endpoint, false); err != nil {
+			return fmt.Errorf("data.s3.endpoint: %w", err)
+		}
+		if c.Data.S3.Bucket == "" || c.Data.S3.AccessKey == "" || c.Data.S3.SecretKey == "" {
+			return fmt.Errorf("data.s3 needs bucket, access_key and secret_key")
+		}
+		if !c.declared(c.Data.S3.Endpoint) {
+			return fmt.Errorf("data.s3.endpoint %s stands in no entry under outside; name who runs it and where", c.Data.S3.Endpoint)
+		}
+	}
+	if c.Data.Inline > limit.MiB {
+		return fmt.Errorf("data.inline is more than 1MiB; larger messages belong in the blob store")
+	}
+	return nil
+}
+
+func (c *Config) declared(host string) bool {
+	return slices.ContainsFunc(c.Outside, func(o Outside) bool { return slices.Contains(o.Hosts, host) })
+}
+
+func (c *Config) checkTLS() error {
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		return fmt.Errorf("tls: certificate and key go together; give both files or neither")
+	}
+	if c.TLS.ACME != nil {
+		u, err := url.Parse(c.TLS.ACME.Directory)
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("tls.acme.directory: %.80q is no https address", c.TLS.ACME.Directory)
+		}
+		if c.TLS.Certificate != "" {
+			return fmt.Errorf("tls: give either acme or certificate and key")
+		}
+	}
+	if c.Listen.HTTPS != "" && c.TLS.ACME == nil && c.TLS.Certificate == "" {
+		return fmt.Errorf("listen.https needs a certificate: set tls.acme, or tls.certificate and tls.key")
+	}
+	if c.Listen.Submissions != "" && c.TLS.ACME == nil && c.TLS.Certificate == "" {
+		return fmt.Errorf("listen.submissions needs a certificate: set tls.acme, or tls.certificate and tls.key")
+	}
+	return nil
+}
+
+func (c *Config) checkSMTP() error {
+	s := c.SMTP
+	if s.MaxSize < 64*limit.KiB || s.MaxSize > 2*limit.GiB {
+		return fmt.Errorf("smtp.max_size must lie between 64KiB and 2GiB (RFC 5321 asks for 64K at least)")
+	}
+	if s.MaxRecipients < 100 {
+		return fmt.Errorf("smtp.max_recipients must be 100 at least (RFC 5321 4.5.3.1.8)")
+	}
+	if s.Connections < 1 || s.PerAddress < 1 || s.PerMinute < 1 || s.Timeout < 10*time.Second {
+		return fmt.Errorf("smtp: connections, per_address and per_minute must be 1 at least, timeout 10s at least")
+	}
+	return prefixes("smtp.proxies", s.Proxies)
+}
+
+func prefixes(setting string, list []string) error {
+	for _, p := range list {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			return fmt.Errorf("%s: %.60q is no network; write one such as 10.0.0.0/24", setting, p)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkDelivery() error {
+	d := c.Delivery
+	if d.Expiry < time.Hour || d.Expiry > 30*24*time.Hour {
+		return fmt.Errorf("delivery.expiry must lie between 1h and 720h (RFC 5321 4.5.4.1: 4 to 5 days)")
+	}
+	if d.Couriers < 1 || d.PerSite < 1 {
+		return fmt.Errorf("delivery.couriers and delivery.per_site must be 1 at least")
+	}
+	hosts := map[string]*Host{}
+	if d.Smarthost != nil {
+		hosts["delivery.smarthost"] = d.Smarthost
+	}
+	for i := range d.Routes {
+		name := fmt.Sprintf("delivery.routes[%d]", i)
+		if _, err := address.Domain(strings.TrimPrefix(d.Routes[i].Domain, "*.")); err != nil {
+			return fmt.Errorf("%s.domain: %.80q is no domain", name, d.Routes[i].Domain)
+		}
+		hosts[name+".host"] = &d.Routes[i].Host
+	}
+	for name, h := range hosts {
+		if err := hostPort(h.Address, false); err != nil {
+			return fmt.Errorf("%s.address: %w", name, err)
+		}
+		if !slices.Contains([]string{"", "opportunistic", "verified", "plain"}, h.TLS) {
+			return fmt.Errorf("%s.tls: %.40q is no policy; there are opportunistic, verified and plain", name, h.TLS)
+		}
+	}
+	if d.Source != "" {
+		if _, err := netip.ParseAddr(d.Source); err != nil {
+			return fmt.Errorf("delivery.source: %.60q is no address", d.Source)
+		}
+	}
+	return prefixes("delivery.allow", d.Allow)
+}
+
+func (c *Config) checkOutside() error {
+	names := map[string]bool{}
+	for i, o := range c.Outside {
+		if o.Name == "" || o.Purpose == "" || o.Company == "" || o.Region == "" || len(o.Hosts) == 0 {
+			return fmt.Errorf("outside[%d]: an entry needs name, purpose, company, region and hosts, because customers are shown it", i)
+		}
+		if names[o.Name] {
+			return fmt.Errorf("outside[%d]: the name %.60q stands twice", i, o.Name)
+		}
+		names[o.Name] = true
+		for _, h := range o.Hosts {
+			if err := hostPort(h, false); err != nil {
+				return fmt.Errorf("outside[%d].hosts: %w", i, err)
+			}
+		}
+	}
+	if c.Observe.OTLP != "" {
+		u, err := url.Parse(c.Observe.OTLP)
+		if err != nil || u.Host == "" {
+			return fmt.Errorf("observe.otlp: %.80q is no address", c.Observe.OTLP)
+		}
+		if !c.declared(u.Host) {
+			return fmt.Errorf("observe.otlp: %s stands in no entry under outside; name who runs it and where", u.Host)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+// Package config is the one format of mailvow.yaml: strict YAML whose errors
+// show line and source, values that carry their unit, secrets by reference to a
+// file or an environment variable, and overrides from the environment. It
+// promises that a file which loads is complete and consistent; whether ports are
+// free and hosts answer is seen at the start. The documented example is
+// generated from the types below.
+package config
+
+import (
+	"time"
+
+	"mailvow/internal/base/limit"
+)
+
+// Config is a whole mailvow.yaml. The doc tags become the example's comments.
+type Config struct {
+	Hostname  string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com"`
+	Region    string    `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
+	Roles     []Role    `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
+	Data      Data      `yaml:"data" doc:"Where rows, bytes and keys are kept."`
+	Listen    Listen    `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
+	TLS       TLS       `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
+	SMTP      SMTP      `yaml:"smtp" doc:"How mail is taken."`
+	Delivery  Delivery  `yaml:"delivery" doc:"How mail is sent."`
+	DNS       DNS       `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
+	Web       Web       `yaml:"web" doc:"API and console."`
+	Observe   Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
+	Outside   []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
+	Retention Retention `yaml:"retention" doc:"How long is kept what people did not ask to keep longer. Ceilings: data is gone after them."`
+}
+
+// Role is a part of the work that a process takes.
+type Role string
+
+// The roles.
+const (
+	RoleSMTP    Role = "smtp"
+	RoleDeliver Role = "deliver"
+	RoleAPI     Role = "api"
+	RoleConsole Role = "console"
+	RoleWorker  Role = "worker"
+)
+
+// Data says where things are kept.
+type Data struct {
+	Dir      string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
+	Keys     string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
+	KEK      string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
+	Postgres Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file."`
+	S3       *S3         `yaml:"s3" doc:"An S3-compatible store for large messages instead of the folder."`
+	Space    Space       `yaml:"space" doc:"What to do when the disk fills."`
+	Inline   limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
+}
+
+// S3 is a bucket.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
+	Bucket    string `yaml:"bucket" doc:"The bucket; it must have no versions, or deleting would not delete." example:"mailvow"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	AccessKey Secret `yaml:"access_key" doc:"file:PATH or env:NAME."`
+	SecretKey Secret `yaml:"secret_key" doc:"file:PATH or env:NAME."`
+	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
+}
+
+// Space are the marks of a filling disk.
+type Space struct {
+	Alert    limit.Bytes `yaml:"alert" doc:"Below this the server warns." example:"5GiB"`
+	NoNew    limit.Bytes `yaml:"no_new_mail" doc:"Below this new mail is refused for now (452 4.3.1); what is queued goes on." example:"1GiB"`
+	ReadOnly limit.Bytes `yaml:"read_only" doc:"Below this nothing is written any more." example:"64MiB"`
+	Reserve  limit.Bytes `yaml:"reserve" doc:"Set aside at the start, so that deleting works on a full disk." example:"64MiB"`
+}
+
+// Listen are the doors.
+type Listen struct {
+	MX          string `yaml:"mx" doc:"Mail from other servers." example:":25"`
+	Submission  string `yaml:"submission" doc:"Mail from customers, STARTTLS." example:":587"`
+	Submissions string `yaml:"submissions" doc:"Mail from customers, TLS from the first byte." example:":465"`
+	HTTP        string `yaml:"http" doc:"API and console without TLS: redirects to HTTPS where there is one, and answers ACME." example:":80"`
+	HTTPS       string `yaml:"https" doc:"API and console." example:":443"`
+	Metrics     string `yaml:"metrics" doc:"Prometheus metrics and health, for your own network only." example:"127.0.0.1:9090"`
+}
+
+// TLS says where certificates come from.
+type TLS struct {
+	Certificate string `yaml:"certificate" doc:"A PEM file with the chain." example:"/etc/mailvow/tls/fullchain.pem"`
+	Key         string `yaml:"key" doc:"A PEM file with the private key, mode 0600." example:"/etc/mailvow/tls/privkey.pem"`
+	ACME        *ACME  `yaml:"acme" doc:"Get and renew certificates by ACME (RFC 8555), for the names of this server that point here."`
+}
+
+// ACME is an account at a certificate authority.
+type ACME struct {
+	Directory string `yaml:"directory" doc:"The authority's directory URL." example:"https://acme-v02.api.letsencrypt.org/directory"`
+	Email     string `yaml:"email" doc:"Whom the authority may write to." example:"admin@example.com"`
+	Roots     string `yaml:"roots" doc:"A PEM file with the roots of a private authority; leave out for the system's."`
+}
+
+// SMTP are the limits of the mail doors.
+type SMTP struct {
+	MaxSize       limit.Bytes   `yaml:"max_size" doc:"The largest message." example:"50MiB"`
+	MaxRecipients int           `yaml:"max_recipients" doc:"Recipients of one message." example:"1000"`
+	Connections   int           `yaml:"connections" doc:"Connections at once, over all doors." example:"2000"`
+	PerAddress    int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
+	PerMinute     int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
+	Proxies       []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
+	Timeout       time.Duration `yaml:"timeout" doc:"How long a client may be silent." example:"5m"`
+}
+
+// Delivery is how mail leaves.
+type Delivery struct {
+	Expiry    time.Duration `yaml:"expiry" doc:"How long a message is tried before its sender is told." example:"120h"`
+	Couriers  int           `yaml:"couriers" doc:"Attempts under way at once." example:"256"`
+	PerSite   int           `yaml:"per_site" doc:"Attempts under way at once to one destination of one customer." example:"40"`
+	Smarthost *Host         `yaml:"smarthost" doc:"Send everything through this host instead of looking up mail hosts."`
+	Routes    []StaticRoute `yaml:"routes" doc:"Domains that go to a named host."`
+	Allow     []string      `yaml:"allow" doc:"Private networks that customers' mail and webhooks may go to. Nothing private is allowed otherwise." example:"10.20.0.0/16"`
+	Source    string        `yaml:"source" doc:"The local address that mail leaves from." example:"192.0.2.10"`
+}
+
+// Host is a named host with what it needs.
+type Host struct {
+	Address  string `yaml:"address" doc:"host:port." example:"relay.example.net:587"`
+	TLS      string `yaml:"tls" doc:"opportunistic, verified or plain." example:"verified"`
+	Username string `yaml:"username" doc:"For AUTH."`
+	Password Secret `yaml:"password" doc:"file:PATH or env:NAME."`
+}
+
+// StaticRoute sends a domain to a host.
+type StaticRoute struct {
+	Domain string `yaml:"domain" doc:"A domain, or *.domain for all below it." example:"*.internal.example.com"`
+	Host   Host   `yaml:"host" doc:"Where its mail goes."`
+}
+
+// DNS is the resolver.
+type DNS struct {
+	Resolver string `yaml:"resolver" doc:"host:port of a validating resolver; leave out for the system's." example:"127.0.0.1:53"`
+}
+
+// Web is API and console.
+type Web struct {
+	URL   string   `yaml:"url" doc:"What people type. Passkeys and links are bound to it." example:"https://mail.example.com"`
+	Hosts []string `yaml:"hosts" doc:"Further names under which API and console may be called." example:"api.example.com"`
+}
+
+// Observe is logs, metrics, traces.
+type Observe struct {
+	Level string `yaml:"level" doc:"debug, info, warn or error." example:"info"`
+	JSON  bool   `yaml:"json" doc:"Log lines as JSON." example:"true"`
+	OTLP  string `yaml:"otlp" doc:"URL of an OpenTelemetry collector; it must also stand under outside. Leave out for no traces." example:"https://otel.example.com:4318"`
+}
+
+// Outside is a sub-processor entry.
+type Outside struct {
+	Name    string   `yaml:"name" doc:"What the service is called." example:"object store"`
+	Purpose string   `yaml:"purpose" doc:"What it is used for." example:"large messages, sealed"`
+	Company string   `yaml:"company" doc:"Who runs it." example:"Example Cloud GmbH"`
+	Region  string   `yaml:"region" doc:"Where it stands." example:"eu-central-1"`
+	Hosts   []string `yaml:"hosts" doc:"host:port that may be spoken to." example:"s3.example.net:443"`
+}
+
+// Retention are ceilings.
+type Retention struct {
+	History       time.Duration `yaml:"history" doc:"The record of each message." example:"2160h"`
+	Conversations time.Duration `yaml:"conversations" doc:"The SMTP conversation of each attempt." example:"720h"`
+	Evidence      time.Duration `yaml:"-"`
+}

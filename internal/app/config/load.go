@@ -1,0 +1,289 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/limit"
+)
+
+// Secret is a value that is kept elsewhere: file:PATH or env:NAME. A value given
+// openly is taken too, and never printed.
+type Secret string
+
+// String hides the value.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[secret]"
+}
+
+// Reveal gives the value itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// maxFile bounds a configuration or secret file.
+const maxFile = 1 << 20
+
+// Load reads a file, applies the environment and checks the whole. The error's
+// public text names file, line, and what to do.
+func Load(path string, environ []string) (*Config, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(path, b, environ)
+	return c, fault.Wrap(err, "load configuration")
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("There is no file %s; mailvow init writes one.", path))
+	}
+	if err == nil && info.Size() > maxFile {
+		return nil, fault.New(fault.Invalid, fmt.Sprintf("%s is larger than 1 MiB; that is no configuration.", path))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be read: %v.", path, errors.Unwrap(err)))
+	}
+	return b, nil
+}
+
+// Parse reads a configuration from memory. name stands in messages.
+func Parse(name string, b []byte, environ []string) (*Config, error) {
+	invalid := func(text string) error {
+		return fault.New(fault.Invalid, name+": "+strings.TrimSpace(text))
+	}
+	if err := plain(b); err != nil {
+		return nil, invalid(err.Error())
+	}
+	c := Default()
+	decoder := yaml.NewDecoder(strings.NewReader(string(b)), yaml.Strict(), yaml.DisallowUnknownField(),
+		yaml.CustomUnmarshaler(unmarshalDuration), yaml.CustomUnmarshaler(unmarshalBytes))
+	if err := decoder.Decode(c); err != nil && len(strings.TrimSpace(string(b))) > 0 && err.Error() != "EOF" {
+		return nil, invalid(yaml.FormatError(err, false, true))
+	}
+	if err := override(reflect.ValueOf(c).Elem(), "MAILVOW", environ); err != nil {
+		return nil, invalid(err.Error())
+	}
+	if err := resolve(reflect.ValueOf(c).Elem(), filepath.Dir(name), environ); err != nil {
+		return nil, invalid(err.Error())
+	}
+	if err := c.Check(); err != nil {
+		return nil, invalid(err.Error())
+	}
+	return c, nil
+}
+
+// plain refuses what a configuration needs no more than an attacker does:
+// anchors, aliases, tags, several documents.
+func plain(b []byte) error {
+	file, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return errors.New(yaml.FormatError(err, false, true))
+	}
+	if len(file.Docs) > 1 {
+		return errors.New("there are several documents in the file; keep one")
+	}
+	var found error
+	for _, doc := range file.Docs {
+		ast.Walk(visitor(func(n ast.Node) {
+			switch n.(type) {
+			case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
+				if found == nil {
+					found = fmt.Errorf("[%d:%d] anchors, aliases and tags are not taken here; write the value out", n.GetToken().Position.Line, n.GetToken().Position.Column)
+				}
+			}
+		}), doc)
+	}
+	return found
+}
+
+type visitor func(ast.Node)
+
+func (v visitor) Visit(n ast.Node) ast.Visitor { v(n); return v }
+
+func unmarshalDuration(d *time.Duration, b []byte) error {
+	text := strings.Trim(strings.TrimSpace(string(b)), `"'`)
+	v, err := time.ParseDuration(text)
+	if err != nil || v < 0 {
+		return fmt.Errorf("%.40q is no duration; write a number and a unit, such as 90s, 5m or 120h", text)
+	}
+	*d = v
+	return nil
+}
+
+func unmarshalBytes(size *limit.Bytes, b []byte) error {
+	v, err := limit.ParseBytes(strings.Trim(strings.TrimSpace(string(b)), `"'`))
+	if err != nil {
+		text, _ := fault.Public(err)
+		return errors.New(text)
+	}
+	*size = v
+	return nil
+}
+
+// override sets fields from the environment: MAILVOW_LISTEN_MX sets listen.mx.
+// Lists of words are separated by commas; lists of entries have no variable.
+func override(v reflect.Value, prefix string, environ []string) error {
+	for i := range v.NumField() {
+		field, name := v.Field(i), yamlName(v.Type().Field(i))
+		if name == "" {
+			continue
+		}
+		key := prefix + "_" + strings.ToUpper(name)
+		if field.Kind() == reflect.Pointer && anyUnder(environ, key+"_") {
+			if field.IsNil() {
+				field.Set(reflect.New(field.Type().Elem()))
+			}
+			field = field.Elem()
+		}
+		if field.Kind() == reflect.Struct {
+			if err := override(field, key, environ); err != nil {
+				return err
+			}
+			continue
+		}
+		if text, ok := lookup(environ, key); ok {
+			if err := setText(field, text); err != nil {
+				return fmt.Errorf("the environment variable %s: %w", key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func yamlName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	if name == "-" {
+		return ""
+	}
+	return name
+}
+
+func anyUnder(environ []string, prefix string) bool {
+	for _, e := range environ {
+		if strings.HasPrefix(e, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func lookup(environ []string, key string) (string, bool) {
+	for _, e := range environ {
+		if v, ok := strings.CutPrefix(e, key+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+func setText(field reflect.Value, text string) error {
+	switch field.Interface().(type) {
+	case time.Duration:
+		return unmarshalDuration(field.Addr().Interface().(*time.Duration), []byte(text))
+	case limit.Bytes:
+		return unmarshalBytes(field.Addr().Interface().(*limit.Bytes), []byte(text))
+	}
+	switch field.Kind() {
+	case reflect.String:
+		field.SetString(text)
+	case reflect.Bool:
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%.40q is neither true nor false", text)
+		}
+		field.SetBool(v)
+	case reflect.Int:
+		v, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%.40q is no whole number", text)
+		}
+		field.SetInt(int64(v))
+	case reflect.Slice:
+		if field.Type().Elem().Kind() != reflect.String {
+			return fmt.Errorf("a list of entries cannot be given by the environment; write it in the file")
+		}
+		words := strings.Split(text, ",")
+		list := reflect.MakeSlice(field.Type(), len(words), len(words))
+		for i, w := range words {
+			list.Index(i).SetString(strings.TrimSpace(w))
+		}
+		field.Set(list)
+	default:
+		return fmt.Errorf("this setting cannot be given by the environment")
+	}
+	return nil
+}
+
+// resolve replaces references of secrets by what they refer to.
+func resolve(v reflect.Value, dir string, environ []string) error {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return resolve(v.Elem(), dir, environ)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if err := resolve(v.Field(i), dir, environ); err != nil {
+				return err
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if err := resolve(v.Index(i), dir, environ); err != nil {
+				return err
+			}
+		}
+	case reflect.String:
+		if v.Type() != reflect.TypeFor[Secret]() {
+			return nil
+		}
+		value, err := secret(v.String(), dir, environ)
+		if err != nil {
+			return err
+		}
+		v.SetString(value)
+	}
+	return nil
+}
+
+func secret(ref, dir string, environ []string) (string, error) {
+	if name, ok := strings.CutPrefix(ref, "env:"); ok {
+		v, found := lookup(environ, name)
+		if !found || v == "" {
+			return "", fmt.Errorf("the environment variable %s, which a secret refers to, is not set", name)
+		}
+		return v, nil
+	}
+	path, ok := strings.CutPrefix(ref, "file:")
+	if !ok {
+		return ref, nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("the file %s, which a secret refers to, cannot be read", path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("others may read the secret file %s (mode %04o); run chmod 600 on it", path, info.Mode().Perm())
+	}
+	b, err := readFile(path)
+	return strings.TrimRight(string(b), "\r\n"), err
+}
