@@ -16,25 +16,34 @@ import (
 // chain of checkpoints, and every checkpoint that anybody saw still true.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	for _, power := range []bool{false, true} {
-		t.Run(fmt.Sprintf("power=%v", power), func(t *testing.T) {
-			t.Parallel()
-			steps := 0
-			for at := 1; ; at++ {
-				ended, err := crashAt(t, at, power, nil)
-				if err != nil {
-					t.Fatalf("step %d: %v", at, err)
+	for _, c := range []struct {
+		name   string
+		sizes  [6]int
+		stride int
+	}{
+		{"small", [6]int{1, 2, 3, 0, 1, 1}, 1},
+		{"over the edge of a tile", [6]int{1, 254, 2, 0, 1, 1}, 9},
+	} {
+		for _, power := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, power lost %v", c.name, power), func(t *testing.T) {
+				t.Parallel()
+				steps := 0
+				for at := 1; ; at += c.stride {
+					ended, err := crashAt(t, at, power, c.sizes, nil)
+					if err != nil {
+						t.Fatalf("step %d: %v", at, err)
+					}
+					if ended {
+						break
+					}
+					steps++
 				}
-				if ended {
-					break
+				t.Logf("%d crash points", steps)
+				if steps*c.stride < 150 {
+					t.Fatalf("only %d crash points: the test does not reach the disk", steps)
 				}
-				steps++
-			}
-			t.Logf("%d crash points", steps)
-			if steps < 100 {
-				t.Fatalf("only %d crash points: the test does not reach the disk", steps)
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -45,7 +54,7 @@ func TestCrashCanFail(t *testing.T) {
 		t.Run(strings.ReplaceAll(path, "/", "_"), func(t *testing.T) {
 			t.Parallel()
 			for at := 1; ; at++ {
-				ended, err := crashAt(t, at, true, func(p string) bool { return strings.Contains(p, path) })
+				ended, err := crashAt(t, at, true, [6]int{1, 2, 3, 0, 1, 1}, func(p string) bool { return strings.Contains(p, path) })
 				if err != nil {
 					return
 				}
@@ -59,12 +68,12 @@ func TestCrashCanFail(t *testing.T) {
 
 // crashAt runs a story of several checkpoints and a rotation, crashing at one
 // step. ended says that the story had fewer steps.
-func crashAt(t *testing.T, at int, power bool, nosync func(string) bool) (ended bool, err error) {
+func crashAt(t *testing.T, at int, power bool, sizes [6]int, nosync func(string) bool) (ended bool, err error) {
 	b := &bench{t: t, disk: newTestDisk(), random: &stream{seed: "keys"}, stage: NewMemory(), clock: newBench(t).clock}
 	b.ids = ids.NewSource(b.clock, 1, 0)
 	b.disk.nosync = nosync
 	b.disk.failAt = at
-	s := story{bench: b, staged: map[ids.Leaf]bool{}}
+	s := story{bench: b, sizes: sizes, staged: map[ids.Leaf]bool{}}
 	err = s.tell()
 	if err == nil {
 		ended = true
@@ -81,6 +90,7 @@ func crashAt(t *testing.T, at int, power bool, nosync func(string) bool) (ended 
 // story is what happens, in acts that can be taken up again.
 type story struct {
 	*bench
+	sizes  [6]int // leaves staged in each act
 	staged map[ids.Leaf]bool
 	acts   int
 	seen   []string // checkpoints that somebody saw
@@ -99,7 +109,7 @@ func (s *story) tell() error {
 			}
 			s.staged[s.put(body)] = true
 		default:
-			for range []int{1, 130, 130, 0, 1, 1}[s.acts] { // over the edge of a tile
+			for range s.sizes[s.acts] {
 				s.staged[s.act()] = true
 			}
 		}
