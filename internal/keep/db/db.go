@@ -12,13 +12,13 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	_ "embed" // the package's own tables
 	"fmt"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"mailvow/internal/base/clock"
@@ -63,9 +63,9 @@ type DB struct {
 
 	entering sync.RWMutex // held for reading while a unit enters, for writing to close
 	closed   bool
+	instance string // of this opening
 	queue    chan *waiting
 	done     chan struct{} // closed when the committer has ended
-	sequence atomic.Int64  // test aid: groups committed
 
 	prepared sync.Map // *query -> *sql.Stmt of the reader pool
 }
@@ -95,6 +95,7 @@ func open(ctx context.Context, config Config, schemas []Schema) (_ *DB, err erro
 	if err := d.read(append([]Schema{{Package: "keep/db", SQL: ownSQL}}, schemas...)); err != nil {
 		return nil, err
 	}
+	d.instance = rand.Text()
 	d.meters = newMeters(d.log)
 	defer func() {
 		if err != nil {
@@ -221,6 +222,10 @@ func (d *DB) Dialect() Dialect { return d.dialect }
 
 // Node is this process's number among those that share the database.
 func (d *DB) Node() int { return int(d.node.number.Load()) }
+
+// Instance names this opening of the database and no other. On SQLite, where one
+// process owns the folder, a lease of another instance is a dead process's.
+func (d *DB) Instance() string { return d.instance }
 
 // Space tells how much room is left.
 func (d *DB) Space() SpaceState { return d.space.now() }
