@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,7 +20,7 @@ const maxFailures = 3 // of AUTH in one connection
 var errCancelled = errors.New("the client gave AUTH up")
 
 // auth finds out who is sending (RFC 4954).
-func (s *session) auth(arg []byte) {
+func (s *session) auth(ctx context.Context, arg []byte) {
 	mechanism, initial, has := strings.Cut(string(arg), " ")
 	if !s.mayAuth() {
 		return
@@ -30,11 +31,11 @@ func (s *session) auth(arg []byte) {
 	var err error
 	switch mechanism {
 	case "PLAIN":
-		known, r, err = s.authPlain(initial, has)
+		known, r, err = s.authPlain(ctx, initial, has)
 	case "LOGIN":
-		known, r, err = s.authLogin(initial, has)
+		known, r, err = s.authLogin(ctx, initial, has)
 	case scram.Name, scram.NamePlus:
-		known, r, err = s.authScram(initial, has, mechanism == scram.NamePlus)
+		known, r, err = s.authScram(ctx, initial, has, mechanism == scram.NamePlus)
 	default:
 		s.no(becauseSyntax, 504, "5.5.4", "The mechanism is not offered; EHLO lists those that are.")
 		return
@@ -125,7 +126,7 @@ func (s *session) ask(challenge string, initial string, have bool) (string, erro
 }
 
 // authPlain is RFC 4616.
-func (s *session) authPlain(initial string, has bool) (Identity, *reply.Reply, error) {
+func (s *session) authPlain(ctx context.Context, initial string, has bool) (Identity, *reply.Reply, error) {
 	answer, err := s.ask("", initial, has)
 	if err != nil {
 		return Identity{}, nil, err
@@ -137,12 +138,12 @@ func (s *session) authPlain(initial string, has bool) (Identity, *reply.Reply, e
 	if parts[0] != "" && parts[0] != parts[1] {
 		return Identity{}, nil, fault.New(fault.Denied, "Nobody may act for another user here; leave the authorization identity empty.")
 	}
-	known, r := s.server.cfg.Backend.Authenticate(s.ctx, &s.peer, parts[1], parts[2])
+	known, r := s.server.cfg.Backend.Authenticate(ctx, &s.peer, parts[1], parts[2])
 	return known, r, nil
 }
 
 // authLogin is the old way of Outlook and others; it has no RFC.
-func (s *session) authLogin(initial string, has bool) (Identity, *reply.Reply, error) {
+func (s *session) authLogin(ctx context.Context, initial string, has bool) (Identity, *reply.Reply, error) {
 	username, err := s.ask("Username:", initial, has)
 	if err != nil {
 		return Identity{}, nil, err
@@ -154,12 +155,12 @@ func (s *session) authLogin(initial string, has bool) (Identity, *reply.Reply, e
 	if username == "" || password == "" {
 		return Identity{}, nil, fault.New(fault.Invalid, "LOGIN wants a user name and a password.")
 	}
-	known, r := s.server.cfg.Backend.Authenticate(s.ctx, &s.peer, username, password)
+	known, r := s.server.cfg.Backend.Authenticate(ctx, &s.peer, username, password)
 	return known, r, nil
 }
 
 // authScram is RFC 7677: the password does not cross the network.
-func (s *session) authScram(initial string, has, plus bool) (Identity, *reply.Reply, error) {
+func (s *session) authScram(ctx context.Context, initial string, has, plus bool) (Identity, *reply.Reply, error) {
 	x := scram.NewExchange(s.binding(), plus)
 	first, err := s.ask("", initial, has)
 	if err != nil {
@@ -169,7 +170,7 @@ func (s *session) authScram(initial string, has, plus bool) (Identity, *reply.Re
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	v, known, r := s.server.cfg.Backend.Scram(s.ctx, &s.peer, username)
+	v, known, r := s.server.cfg.Backend.Scram(ctx, &s.peer, username)
 	if r != nil {
 		return Identity{}, r, nil
 	}

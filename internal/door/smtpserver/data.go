@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 )
 
 // data takes a message up to the line that holds a dot.
-func (s *session) data(arg []byte) {
-	if !s.mayBegin(arg) || !s.begin() {
+func (s *session) data(ctx context.Context, arg []byte) {
+	if !s.mayBegin(arg) || !s.begin(ctx) {
 		return
 	}
 	s.link.say("354 Go ahead; end with a line that holds only a dot.\r\n")
@@ -19,7 +20,7 @@ func (s *session) data(arg []byte) {
 		s.lost(err)
 		return
 	}
-	s.finish()
+	s.finish(ctx)
 }
 
 // mayBegin holds DATA to its place in the conversation.
@@ -40,8 +41,8 @@ func (s *session) mayBegin(arg []byte) bool {
 }
 
 // begin makes the place for a message.
-func (s *session) begin() bool {
-	body, r := s.server.cfg.Backend.NewBody(s.ctx, s.tx)
+func (s *session) begin(ctx context.Context) bool {
+	body, r := s.server.cfg.Backend.NewBody(ctx, s.tx)
 	if r != nil {
 		s.refuse(becauseContent, *r)
 		s.reset()
@@ -109,7 +110,7 @@ func (s *session) spoil(because Reason, r reply.Reply) {
 }
 
 // finish hands the message over, or refuses it, and ends the transaction.
-func (s *session) finish() {
+func (s *session) finish(ctx context.Context) {
 	if d := s.scanner.Defect(); d != smtp.Clean {
 		s.spoil(defect(d))
 	}
@@ -121,7 +122,7 @@ func (s *session) finish() {
 	body, tx := s.body, s.tx
 	s.body = nil // it is the backend's from here on
 	tx.Size = s.size
-	r := s.server.cfg.Backend.Accept(s.ctx, tx, body)
+	r := s.server.cfg.Backend.Accept(ctx, tx, body)
 	if r.Code/100 == 2 {
 		s.messages++
 		s.server.meter.messages.Inc()
@@ -166,14 +167,14 @@ func storeReply(err error) reply.Reply {
 }
 
 // bdat takes one chunk (RFC 3030).
-func (s *session) bdat(arg []byte) {
+func (s *session) bdat(ctx context.Context, arg []byte) {
 	octets, last, err := smtp.ParseBdat(arg)
 	if err != nil || !s.offered().Has(smtp.OfferChunking) {
 		s.no(becauseChunk, 521, "5.5.4", "BDAT has the form BDAT octets [LAST]; the connection is closed, because it is not certain where your chunk ends.")
 		return
 	}
 	s.link.phase = s.phaseEnd()
-	s.prepareChunk()
+	s.prepareChunk(ctx)
 	if err := s.chunk(octets); err != nil {
 		s.lost(err)
 		return
@@ -187,7 +188,7 @@ func (s *session) bdat(arg []byte) {
 		s.link.say("250 2.0.0 " + strconv.FormatInt(octets, 10) + " octets taken.\r\n")
 	default:
 		s.scanner.EndChunks()
-		s.finish()
+		s.finish(ctx)
 	}
 }
 
@@ -201,7 +202,7 @@ func (s *session) phaseEnd() time.Time {
 
 // prepareChunk decides before the octets come whether they are kept. They are
 // read in any case.
-func (s *session) prepareChunk() {
+func (s *session) prepareChunk(ctx context.Context) {
 	switch {
 	case s.chunks || s.bad != nil:
 	case s.tx == nil:
@@ -210,7 +211,7 @@ func (s *session) prepareChunk() {
 		s.spoil(becauseSequence, reply.New(554, "5.5.1", "No recipient was accepted."))
 	default:
 		s.chunks = true
-		body, r := s.server.cfg.Backend.NewBody(s.ctx, s.tx)
+		body, r := s.server.cfg.Backend.NewBody(ctx, s.tx)
 		if r != nil {
 			s.spoil(becauseContent, *r)
 			return

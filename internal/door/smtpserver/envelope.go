@@ -1,12 +1,13 @@
 package smtpserver
 
 import (
+	"context"
 	"mailvow/internal/base/address"
 	"mailvow/internal/standard/smtp"
 )
 
 // mail begins a transaction.
-func (s *session) mail(arg []byte) {
+func (s *session) mail(ctx context.Context, arg []byte) {
 	if !s.mayMail() {
 		return
 	}
@@ -24,7 +25,7 @@ func (s *session) mail(arg []byte) {
 		Peer: s.peer, Identity: s.identity, Sender: m.Sender, Size: m.Size, Body8Bit: m.EightBit, SMTPUTF8: m.UTF8,
 		RequireTLS: m.RequireTLS, RET: m.Ret, ENVID: m.EnvID,
 	}
-	if r := s.server.cfg.Backend.Mail(s.ctx, tx); r != nil {
+	if r := s.server.cfg.Backend.Mail(ctx, tx); r != nil {
 		s.refuse(becauseSender, *r)
 		return
 	}
@@ -55,7 +56,7 @@ func (s *session) mayMail() bool {
 }
 
 // rcpt adds a recipient.
-func (s *session) rcpt(arg []byte) {
+func (s *session) rcpt(ctx context.Context, arg []byte) {
 	switch {
 	case s.tx == nil:
 		s.no(becauseSequence, 503, "5.5.1", "Say MAIL first.")
@@ -76,7 +77,7 @@ func (s *session) rcpt(arg []byte) {
 		return
 	}
 	r := Recipient{Address: c.Address, Notify: c.Notify, ORcpt: c.ORcpt}
-	if refusal := s.server.cfg.Backend.Recipient(s.ctx, s.tx, &r); refusal != nil {
+	if refusal := s.server.cfg.Backend.Recipient(ctx, s.tx, &r); refusal != nil {
 		s.refuse(becauseRecipient, *refusal)
 		return
 	}

@@ -84,7 +84,7 @@ func (s *session) limitsLine() string {
 }
 
 // startTLS goes over to TLS and forgets what was said before (RFC 3207 4.2).
-func (s *session) startTLS(arg []byte) {
+func (s *session) startTLS(ctx context.Context, arg []byte) {
 	switch {
 	case s.peer.TLS != "":
 		s.no(becauseSequence, 503, "5.5.1", "TLS is already in use.")
@@ -102,7 +102,7 @@ func (s *session) startTLS(arg []byte) {
 	}
 	s.reset()
 	s.link.say("220 2.0.0 Go ahead.\r\n")
-	if s.link.flush() != nil || !s.handshake() {
+	if s.link.flush() != nil || !s.handshake(ctx) {
 		s.over = true
 		return
 	}
@@ -110,13 +110,14 @@ func (s *session) startTLS(arg []byte) {
 }
 
 // handshake takes the connection over to TLS.
-func (s *session) handshake() bool {
-	ctx, cancel := context.WithTimeout(s.ctx, handshakeWait)
+func (s *session) handshake(ctx context.Context) bool {
+	limited, cancel := context.WithTimeout(ctx, handshakeWait)
 	defer cancel()
-	// A reply cannot be said any more if it fails.
-	_ = s.link.conn.SetDeadline(s.server.cfg.Clock.Now().Add(handshakeWait))
+	s.link.setIdle(true) // a stop of the server need not wait for it
+	defer s.link.setIdle(false)
 	conn := tls.Server(s.link.conn, s.server.cfg.TLS)
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if s.link.armAll(handshakeWait) != nil || conn.HandshakeContext(limited) != nil {
+		// Nothing can be said any more.
 		s.server.refusals.refuse(s.caller, s.peer.Session, becauseTLS, 0)
 		return false
 	}

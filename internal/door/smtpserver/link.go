@@ -75,6 +75,16 @@ func (l *link) arm() error {
 	return l.conn.SetReadDeadline(until)
 }
 
+// armAll sets the deadline of a TLS handshake.
+func (l *link) armAll(wait time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopping {
+		return errStopping
+	}
+	return l.conn.SetDeadline(l.clock.Now().Add(wait))
+}
+
 func earliest(t time.Time, others ...time.Time) time.Time {
 	for _, o := range others {
 		if !o.IsZero() && o.Before(t) {

@@ -33,13 +33,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return ln.Close()
 	}
 	s.listeners[ln] = struct{}{}
-	s.mu.Unlock()
-	defer s.unlisten(ln)
-	cut := context.AfterFunc(ctx, func() { s.unlisten(ln); s.cut() })
-	defer cut()
 	sweeping, endSweep := context.WithCancel(ctx)
 	defer endSweep()
-	s.wg.Go(func() { s.sweep(sweeping) })
+	s.wg.Go(func() { s.sweep(sweeping) }) // under the lock: Shutdown waits for it, and so for this loop
+	s.mu.Unlock()
+	defer s.unlisten(ln)
+	stay := context.AfterFunc(ctx, func() { s.unlisten(ln); s.cut() })
+	defer stay()
 	for {
 		conn, err := ln.Accept()
 		switch {
@@ -119,12 +119,12 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	b := s.buffers.Get().(*buffers)
-	ses := s.newSession(ctx, conn, ip, who, b)
+	ses := s.newSession(conn, ip, who, b)
 	if !s.add(ses) {
 		s.turnAway(conn, who, becauseStopping, "The server is stopping; try again later.")
 	} else {
 		defer s.remove(ses)
-		ses.run()
+		ses.run(ctx)
 	}
 	b.in.Reset(nil)
 	b.out = ses.link.out[:0]

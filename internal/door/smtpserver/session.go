@@ -17,7 +17,6 @@ import (
 // session is one conversation.
 type session struct {
 	server *Server
-	ctx    context.Context // ends with Serve's; a session is the one caller of it
 	link   link
 	caller *caller
 	peer   Peer
@@ -40,8 +39,8 @@ type session struct {
 	abrupt   bool // the client does not expect the end
 }
 
-func (s *Server) newSession(ctx context.Context, conn net.Conn, ip netip.Addr, who *caller, b *buffers) *session {
-	ses := &session{server: s, ctx: ctx, caller: who}
+func (s *Server) newSession(conn net.Conn, ip netip.Addr, who *caller, b *buffers) *session {
+	ses := &session{server: s, caller: who}
 	ses.peer = Peer{Session: ids.New[ids.Session](s.cfg.IDs), Role: s.cfg.Role, IP: ip}
 	l := &ses.link
 	l.conn, l.in, l.out, l.clock = conn, b.in, b.out[:0], s.cfg.Clock
@@ -57,22 +56,24 @@ func (s *Server) newSession(ctx context.Context, conn net.Conn, ip netip.Addr, w
 }
 
 // run holds the conversation.
-func (s *session) run() {
+func (s *session) run(ctx context.Context) {
 	defer s.drop()
-	if s.server.cfg.Role == Submissions && !s.handshake() {
+	if s.server.cfg.Role == Submissions && !s.handshake(ctx) {
 		return
 	}
-	s.greet()
+	s.greet(ctx)
 	for !s.over {
 		s.link.setIdle(true)
-		s.hurry()
+		if s.link.in.Buffered() == 0 {
+			s.hurry()
+		}
 		line, err := s.link.line(s.server.limits.CommandLine)
 		s.link.setIdle(false)
 		if err != nil {
 			s.unreadable(err)
 			continue
 		}
-		s.command(line)
+		s.command(ctx, line)
 	}
 	if s.link.flush() == nil && s.abrupt {
 		s.linger()
@@ -80,14 +81,14 @@ func (s *session) run() {
 }
 
 // greet asks the backend and says the banner.
-func (s *session) greet() {
-	if r := s.server.cfg.Backend.Connect(s.ctx, &s.peer); r != nil {
+func (s *session) greet(ctx context.Context) {
+	if r := s.server.cfg.Backend.Connect(ctx, &s.peer); r != nil {
 		s.refuse(becausePeer, *r)
 		s.end()
 		return
 	}
 	if s.server.cfg.Role != MX {
-		s.identity, s.known = s.server.cfg.Backend.Trusted(s.ctx, s.peer.IP)
+		s.identity, s.known = s.server.cfg.Backend.Trusted(ctx, s.peer.IP)
 	}
 	s.link.say("220 " + s.server.cfg.Hostname + " ESMTP Mailvow\r\n")
 }
@@ -138,7 +139,9 @@ func (s *session) answer(r reply.Reply) { s.link.out = r.Append(s.link.out) }
 
 // refuse says a refusal with its reference. Too many end the connection.
 func (s *session) refuse(because Reason, r reply.Reply) {
-	s.errors++
+	if r.Permanent() {
+		s.errors++
+	}
 	if most := s.server.limits.Errors; most > 0 && s.errors > most && r.Code != 421 {
 		because, r = becauseErrors, reply.New(421, "4.7.0", "Too many errors; look at the replies before and connect again.")
 	}
@@ -197,25 +200,25 @@ func (s *session) lost(err error) {
 	switch {
 	case s.link.stopped():
 		s.no(becauseStopping, 421, "4.3.2", "The server is stopping; try again later.")
+		s.abrupt = false // do not keep the server waiting
 	case timedOut(err):
 		s.no(becauseTimeout, 421, "4.4.2", "Nothing came in time; connect again.")
 	}
-	s.abrupt = false
 }
 
 // command obeys one line.
-func (s *session) command(line []byte) {
+func (s *session) command(ctx context.Context, line []byte) {
 	c := smtp.ParseCommand(line)
 	s.commands++
 	switch c.Verb {
 	case smtp.Mail:
-		s.mail(c.Arg)
+		s.mail(ctx, c.Arg)
 	case smtp.Rcpt:
-		s.rcpt(c.Arg)
+		s.rcpt(ctx, c.Arg)
 	case smtp.Data:
-		s.data(c.Arg)
+		s.data(ctx, c.Arg)
 	case smtp.Bdat:
-		s.bdat(c.Arg)
+		s.bdat(ctx, c.Arg)
 	case smtp.Ehlo:
 		s.hello(c.Arg, true)
 	case smtp.Helo:
@@ -229,9 +232,9 @@ func (s *session) command(line []byte) {
 	case smtp.Noop:
 		s.link.say("250 2.0.0 Ok.\r\n")
 	case smtp.STARTTLS:
-		s.startTLS(c.Arg)
+		s.startTLS(ctx, c.Arg)
 	case smtp.AUTH:
-		s.auth(c.Arg)
+		s.auth(ctx, c.Arg)
 	case smtp.Vrfy, smtp.Expn, smtp.Help, smtp.Foreign, smtp.Unknown:
 		s.rare(c)
 	}
