@@ -51,10 +51,14 @@ func (s *Store) rehash(ctx context.Context, u User, password string) error {
 	return err
 }
 
-// Link makes a one-time sign-in link's secret for a user of the scope.
-func (s *Store) Link(ctx context.Context, in scope.Scope, id ids.User) (secret string, until time.Time, err error) {
+// Link makes a one-time sign-in link's secret for a user of the scope. Nobody
+// makes one for somebody mightier than themselves: Denied.
+func (s *Store) Link(ctx context.Context, by Principal, in scope.Scope, id ids.User) (secret string, until time.Time, err error) {
 	u, err := s.User(ctx, in, id)
 	if err != nil {
+		return "", time.Time{}, err
+	}
+	if err := s.mayTouch(by, u); err != nil {
 		return "", time.Time{}, err
 	}
 	secret = generate("", linkBytes)

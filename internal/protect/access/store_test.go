@@ -169,7 +169,7 @@ func TestLinkWorksOnce(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		u := b.user(t, "ann@example.com", Owner)
-		link, until, err := b.Link(ctx, scope.Tenant(b.acme), u.ID)
+		link, until, err := b.Link(ctx, House(), scope.Tenant(b.acme), u.ID)
 		if err != nil || until.Sub(b.clock.Now()) != 15*time.Minute {
 			t.Fatal(until, err)
 		}
@@ -188,14 +188,14 @@ func TestLinkWorksOnce(t *testing.T) {
 		if wins.Load() != 1 {
 			t.Errorf("%d used one link", wins.Load())
 		}
-		old, _, err := b.Link(ctx, scope.Tenant(b.acme), u.ID)
+		old, _, err := b.Link(ctx, House(), scope.Tenant(b.acme), u.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.clock.Wind(15 * time.Minute)
 		_, _, err = b.SignInByLink(ctx, old)
 		want(t, err, fault.Unauthenticated, "an old link")
-		_, _, err = b.Link(ctx, scope.Tenant(b.other), u.ID)
+		_, _, err = b.Link(ctx, House(), scope.Tenant(b.other), u.ID)
 		want(t, err, fault.NotFound, "a link for another customer's user")
 	})
 }
@@ -212,6 +212,8 @@ func TestUsersStayInTheirPlace(t *testing.T) {
 		want(t, err, fault.Invalid, "an operator outside the platform")
 		_, err = b.AddUser(ctx, House(), NewUser{Tenant: b.other, Email: mail(t, "OWNER@example.com"), Name: "X", Role: Viewer})
 		want(t, err, fault.Conflict, "the address is in use")
+		_, _, err = b.Link(ctx, admin, in, owner.ID)
+		want(t, err, fault.Denied, "an admin signs in as the owner")
 		suspended := UserSuspended
 		_, err = b.ChangeUser(ctx, admin, in, owner.ID, UserChange{State: &suspended})
 		want(t, err, fault.Denied, "an admin suspends an owner")
