@@ -149,7 +149,10 @@ func (c *Columns) Write(ctx context.Context, p Place, entries []Entry) error {
 // Open gives a record's entries, by id. Errors are those of the vault: Gone when
 // its key was destroyed, vault.ErrTampered when it does not open in its place.
 func (c *Columns) Open(r Record) ([]Entry, error) {
-	ch, err := c.open(r)
+	ch, err := c.open(r, nil)
+	if err == nil {
+		err = ch.unfold()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +163,8 @@ func (c *Columns) Open(r Record) ([]Entry, error) {
 	return entries, nil
 }
 
-func (c *Columns) open(r Record) (*chunk, error) {
+// open unseals a record, into scratch where that is large enough.
+func (c *Columns) open(r Record, scratch []byte) (*chunk, error) {
 	key, err := c.keys.Unwrap(r.Tenant, r.ad(), r.Key)
 	if err != nil {
 		return nil, fault.Wrap(err, "open the key of a chunk")
@@ -168,15 +172,11 @@ func (c *Columns) open(r Record) (*chunk, error) {
 	if len(r.Sealed) == 0 || r.Sealed[0] != format {
 		return nil, fault.Wrap(vault.ErrTampered, "this is no chunk")
 	}
-	plain, err := key.Open(nil, [12]byte{}, r.Sealed[1:], r.bound())
+	plain, err := key.Open(scratch[:0], [12]byte{}, r.Sealed[1:], r.bound())
 	if err != nil {
 		return nil, fault.Wrap(err, "open a chunk")
 	}
-	ch, err := decode(plain)
-	if err != nil {
-		return nil, err
-	}
-	return ch, nil
+	return decode(plain)
 }
 
 // Erase rewrites the chunks of a field in a period without the given ids, each

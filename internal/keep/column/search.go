@@ -36,6 +36,7 @@ func (c *Columns) Search(ctx context.Context, q Query, yield func(Hit) bool) err
 	if err != nil {
 		return fault.Wrap(err, "list chunks")
 	}
+	var scratch []byte
 	for len(places) > 0 {
 		if err := ctx.Err(); err != nil {
 			return fault.Wrap(err, "search in chunks")
@@ -45,7 +46,7 @@ func (c *Columns) Search(ctx context.Context, q Query, yield func(Hit) bool) err
 		if n < 0 {
 			n = len(places)
 		}
-		more, err := c.searchHour(ctx, q, places[:n], yield)
+		more, err := c.searchHour(ctx, q, places[:n], &scratch, yield)
 		if err != nil || !more {
 			return err
 		}
@@ -57,7 +58,7 @@ func (c *Columns) Search(ctx context.Context, q Query, yield func(Hit) bool) err
 // searchHour searches the parts of one hour. A reader's parts follow each other
 // in time, so the larger part is the newer one; an entry that stands in two
 // parts, as a crashed Compact leaves it, is given once.
-func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, yield func(Hit) bool) (more bool, err error) {
+func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, scratch *[]byte, yield func(Hit) bool) (more bool, err error) {
 	var seen map[Entry]bool
 	if len(parts) > 1 {
 		seen = map[Entry]bool{}
@@ -70,14 +71,17 @@ func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, yield 
 		if err != nil {
 			return false, fault.Wrap(err, "read a chunk")
 		}
-		ch, err := c.open(r)
+		if cap(*scratch) < len(r.Sealed) {
+			*scratch = make([]byte, 0, len(r.Sealed)+len(r.Sealed)/4)
+		}
+		ch, err := c.open(r, *scratch)
 		if fault.Is(err, fault.Gone) {
 			continue
 		}
 		if err != nil {
 			return false, err
 		}
-		more := ch.search(q, func(id int64, text []byte) bool {
+		more, err := ch.search(q, func(id int64, text []byte) bool {
 			if seen != nil {
 				e := Entry{ID: id, Text: string(text)}
 				if seen[e] {
@@ -87,30 +91,36 @@ func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, yield 
 			}
 			return yield(Hit{ID: id, Text: text, Place: p})
 		})
-		if !more {
-			return false, nil
+		if err != nil || !more {
+			return false, err
 		}
 	}
 	return true, nil
 }
 
 // search goes from the end to the front.
-func (c *chunk) search(q Query, yield func(int64, []byte) bool) bool {
+func (c *chunk) search(q Query, yield func(int64, []byte) bool) (more bool, err error) {
+	if !bytes.Contains(c.text, q.Needle) {
+		return true, nil
+	}
+	if err := c.unfold(); err != nil {
+		return false, err
+	}
 	if len(q.Needle) == 0 {
 		for i := len(c.ids) - 1; i >= 0; i-- {
 			if !c.offer(q, i, yield) {
-				return false
+				return false, nil
 			}
 		}
-		return true
+		return true, nil
 	}
 	met := c.containing(q.Needle)
 	for i := len(met) - 1; i >= 0; i-- {
 		if !c.offer(q, met[i], yield) {
-			return false
+			return false, nil
 		}
 	}
-	return true
+	return true, nil
 }
 
 func (c *chunk) offer(q Query, i int, yield func(int64, []byte) bool) bool {
