@@ -29,8 +29,6 @@ type tenantKey struct {
 	aead   cipher.AEAD
 }
 
-type indexKey struct{ key [32]byte }
-
 const indexFile = "index"
 
 func tenantFile(id ids.Key) string  { return fmt.Sprintf("t-%016x", uint64(id)) }
@@ -253,6 +251,10 @@ func (v *Vault) loadEpoch(ctx context.Context, tenant ids.Tenant, id ids.Key) (*
 	}
 	raw, err := v.unwrapEpoch(ctx, tenant, name)
 	if err != nil {
+		// A destruction may have been under way: it overwrites before it unlinks.
+		if found, again := v.store.keys(ctx, tenant); again == nil && found.doubt == nil && !found.has(name) {
+			err = goneFault("The key was destroyed: what it sealed cannot be read any more.")
+		}
 		return nil, err
 	}
 	k := &epochKey{id: id, tenant: tenant, class: epoch.Class, day: epoch.Day}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+	"sync"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
@@ -16,6 +17,9 @@ import (
 // and erased last, so that it decides.
 type Store struct {
 	a, b shelf
+	// fixing keeps the mending of a damaged copy apart from a destruction, which
+	// it would otherwise undo.
+	fixing sync.Mutex
 }
 
 // shelf is one copy. Names are folder/file; a method that changes something has
@@ -161,16 +165,29 @@ func (s *Store) get(ctx context.Context, folder, file string, sound func([]byte)
 	case errB == nil && fault.Is(errA, fault.Unavailable):
 		return content, nil
 	case errB == nil:
-		return content, s.a.put(ctx, folder, file, content, false)
+		return content, s.fix(ctx, folder, file, sound)
 	case fault.Is(errA, fault.NotFound):
 		return nil, errB
 	}
 	return nil, errA
 }
 
+// fix writes copy a again from copy b, unless a destruction came first.
+func (s *Store) fix(ctx context.Context, folder, file string, sound func([]byte) error) error {
+	s.fixing.Lock()
+	defer s.fixing.Unlock()
+	content, err := s.b.get(ctx, folder, file)
+	if err != nil || sound(content) != nil {
+		return err
+	}
+	return s.a.put(ctx, folder, file, content, false)
+}
+
 // destroy erases records from both copies. The list of names is durable first,
 // so that a crash in between cannot bring a half-erased key back.
 func (s *Store) destroy(ctx context.Context, tenant ids.Tenant, act ids.Key, names []string) error {
+	s.fixing.Lock()
+	defer s.fixing.Unlock()
 	file := fileOfKey(tenant, act)
 	if err := s.put(ctx, ending, file, encodeEnding(names)); err != nil {
 		return err
