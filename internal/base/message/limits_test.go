@@ -2,11 +2,13 @@ package message_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"mailvow/internal/base/message"
 )
@@ -180,4 +182,43 @@ type failing struct{ at int }
 func (f failing) ReadAt(p []byte, off int64) (int, error) {
 	n := min(max(f.at-int(off), 0), len(p))
 	return copy(p[:n], strings.Repeat("A: b\r\n", 1+n/6)), io.ErrClosedPipe
+}
+
+// TestHostileHeaders: each of these would cost the square of its length to a
+// careless reader. The limit is generous; a square takes minutes.
+func TestHostileHeaders(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"words without end":   strings.Repeat("=?a?q?x", 140_000),
+		"words":               strings.Repeat("=?a?q?=?= ", 100_000),
+		"comments":            strings.Repeat("(", 1_000_000),
+		"quotes":              strings.Repeat("\"a\" ", 250_000),
+		"angles":              strings.Repeat("<", 1_000_000),
+		"colons":              strings.Repeat("x ", 250_000) + "a@b" + strings.Repeat(" :", 250_000),
+		"parameters":          "a/b; " + strings.Repeat("=x ", 300_000),
+		"sections":            "a/b; " + strings.Repeat("x*1=y;", 150_000),
+		"brackets and commas": strings.Repeat("<a,", 300_000),
+		"ids":                 strings.Repeat("<a>", 300_000),
+		"at signs":            strings.Repeat("a@ . ", 200_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			raw := "Content-Type: " + value + "\r\nSubject: x\r\n\r\n"
+			m, err := message.Parse(strings.NewReader(raw), int64(len(raw)), message.Options{MaxLine: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_ = message.DecodeText(value)
+			_ = message.ParseMailboxes(value)
+			_, _ = message.ParseParams(value)
+			_ = message.ParseMessageIDs(value)
+			_, _ = message.ParseDate(value)
+			_ = m.Root.Filename()
+			if ctx.Err() != nil {
+				t.Error("took more than 20 s")
+			}
+		})
+	}
 }
