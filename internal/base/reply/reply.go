@@ -22,6 +22,18 @@ func (e Enhanced) String() string {
 	return fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2])
 }
 
+// append writes the dotted form and a space; nothing for the zero value.
+func (e Enhanced) append(dst []byte) []byte {
+	if e == (Enhanced{}) {
+		return dst
+	}
+	for i, n := range e {
+		dst = strconv.AppendUint(dst, uint64(n), 10)
+		dst = append(dst, ".. "[i])
+	}
+	return dst
+}
+
 // ParseEnhanced reads the dotted form; ok is false for anything else.
 func ParseEnhanced(s string) (e Enhanced, ok bool) {
 	parts := strings.Split(s, ".")
@@ -79,17 +91,16 @@ func (r Reply) String() string {
 // enhanced code, ended by CRLF. Control characters become spaces, so that no
 // text can end a line early.
 func (r Reply) Append(dst []byte) []byte {
-	lines := strings.Split(r.Text, "\n")
-	for i, line := range lines {
+	for more, rest := true, r.Text; more; {
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
 		dst = strconv.AppendInt(dst, int64(r.Code), 10)
-		if i < len(lines)-1 {
+		if more {
 			dst = append(dst, '-')
 		} else {
 			dst = append(dst, ' ')
 		}
-		if e := r.Enhanced.String(); e != "" {
-			dst = append(append(dst, e...), ' ')
-		}
+		dst = r.Enhanced.append(dst)
 		for j := range len(line) {
 			if c := line[j]; c < ' ' || c == 0x7f {
 				dst = append(dst, ' ')

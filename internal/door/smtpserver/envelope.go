@@ -76,11 +76,12 @@ func (s *session) rcpt(ctx context.Context, arg []byte) {
 		s.faulty(err, false)
 		return
 	}
-	r := Recipient{Address: c.Address, Notify: c.Notify, ORcpt: c.ORcpt}
-	if refusal := s.server.cfg.Backend.Recipient(ctx, s.tx, &r); refusal != nil {
+	// It is put in its place at once, but counts only when the backend agrees.
+	all := append(s.tx.Recipients, Recipient{Address: c.Address, Notify: c.Notify, ORcpt: c.ORcpt})
+	if refusal := s.server.cfg.Backend.Recipient(ctx, s.tx, &all[len(all)-1]); refusal != nil {
 		s.refuse(becauseRecipient, *refusal)
 		return
 	}
-	s.tx.Recipients = append(s.tx.Recipients, r)
+	s.tx.Recipients = all
 	s.link.say("250 2.1.5 Ok.\r\n")
 }

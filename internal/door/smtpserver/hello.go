@@ -48,9 +48,6 @@ func (s *session) offered() smtp.Offers {
 	if s.server.cfg.Role == MX || !secure && !s.server.cfg.PlaintextAuth {
 		x &^= smtp.OfferAuth
 	}
-	if s.limitsLine() == "" {
-		x &^= smtp.OfferLimits
-	}
 	return x
 }
 
@@ -66,21 +63,9 @@ func (s *session) offer(x smtp.Offers) string {
 		}
 		return "AUTH " + plus + scram.Name + " PLAIN LOGIN"
 	case smtp.OfferLimits:
-		return "LIMITS" + s.limitsLine()
+		return "LIMITS" + s.server.limits.line()
 	}
 	return x.Keyword()
-}
-
-// limitsLine is the parameters of LIMITS (RFC 9422 section 4).
-func (s *session) limitsLine() string {
-	line := ""
-	if n := s.server.limits.Recipients; n > 0 {
-		line += " RCPTMAX=" + strconv.Itoa(n)
-	}
-	if n := s.server.limits.Messages; n > 0 {
-		line += " MAILMAX=" + strconv.Itoa(n)
-	}
-	return line
 }
 
 // startTLS goes over to TLS and forgets what was said before (RFC 3207 4.2).

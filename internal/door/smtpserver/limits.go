@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -78,6 +79,18 @@ func (r *Rate) orDefault(d Rate) {
 	case r.Count < 0:
 		*r = Rate{}
 	}
+}
+
+// line is the parameters of LIMITS (RFC 9422 section 4).
+func (l *Limits) line() string {
+	line := ""
+	if l.Recipients > 0 {
+		line += " RCPTMAX=" + strconv.Itoa(l.Recipients)
+	}
+	if l.Messages > 0 {
+		line += " MAILMAX=" + strconv.Itoa(l.Messages)
+	}
+	return line
 }
 
 // orDefaults fills in the defaults; in its result zero means no limit.

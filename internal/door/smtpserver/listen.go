@@ -40,19 +40,27 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer s.unlisten(ln)
 	stay := context.AfterFunc(ctx, func() { s.unlisten(ln); s.cut() })
 	defer stay()
-	for {
+	return s.accept(ctx, ln)
+}
+
+// accept takes connections until the listener is closed.
+func (s *Server) accept(ctx context.Context, ln net.Listener) error {
+	for failing := false; ; {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
+			failing = false
 			s.take(ctx, conn)
+			continue
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		default:
-			// Out of file descriptors, most likely: wait for sessions to end.
-			s.cfg.Observe.Log.Error("cannot accept a connection", "listener", s.cfg.Role, "error", err)
-			if clock.Sleep(ctx, s.cfg.Clock, acceptPause) != nil {
-				return nil
-			}
+		case !failing:
+			failing = true
+			s.cfg.Observe.Log.Error("cannot accept connections", "listener", s.cfg.Role, "error", err)
+		}
+		// Out of file descriptors, most likely: wait for sessions to end.
+		if clock.Sleep(ctx, s.cfg.Clock, acceptPause) != nil {
+			return nil
 		}
 	}
 }

@@ -78,6 +78,23 @@ func TestDisconnectInData(t *testing.T) {
 	}
 }
 
+// TestShutdownDoesNotWaitForAHandshake holds that a client which connects for
+// TLS and says nothing does not hold up the stop.
+func TestShutdownDoesNotWaitForAHandshake(t *testing.T) {
+	t.Parallel()
+	st := open(t, func(c *smtpserver.Config, _ *house) { c.Role = smtpserver.Submissions })
+	silent := st.dial(t)
+	until(t, "the connection is open", func() bool { return st.count(t, "mailvow_smtp_connections_open", "") == 1 })
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := st.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(silent); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServeAfterShutdown holds that a stopped server takes nobody.
 func TestServeAfterShutdown(t *testing.T) {
 	t.Parallel()

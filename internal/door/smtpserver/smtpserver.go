@@ -105,6 +105,9 @@ func New(cfg Config) (*Server, error) {
 	if limits.CommandLine < 512 || limits.CommandLine > maxCommandLine {
 		return nil, fault.Field("command_line", "The longest command line is between 512 and 12288 octets (RFC 5321 4.5.3.1.4, RFC 4954).")
 	}
+	if limits.line() == "" {
+		cfg.Extensions &^= smtp.OfferLimits
+	}
 	cfg.Observe = cfg.Observe.For("smtpserver")
 	s := &Server{
 		cfg: cfg, limits: limits, postbox: "postmaster@" + cfg.Hostname,

@@ -1,11 +1,15 @@
 package smtpserver_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mailvow/internal/door/smtpserver"
@@ -52,10 +56,14 @@ func TestRealMailArrivesIdentical(t *testing.T) {
 func files(t *testing.T, dir string) (all [][]byte) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || path == filepath.Join(dir, "README.md") {
 			return err
 		}
 		b, err := os.ReadFile(path)
+		if strings.HasSuffix(path, ".tar.gz") {
+			all = append(all, unpack(t, b)...)
+			return err
+		}
 		all = append(all, b)
 		return err
 	})
@@ -63,6 +71,31 @@ func files(t *testing.T, dir string) (all [][]byte) {
 		t.Fatal(err)
 	}
 	return all
+}
+
+func unpack(t *testing.T, packed []byte) (all [][]byte) {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for archive := tar.NewReader(z); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Typeflag != tar.TypeReg {
+			continue
+		}
+		b, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
 }
 
 // lines2crlf gives every line its CRLF, the last one too.
