@@ -1,0 +1,165 @@
+package egress_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// dials are the ways of opening a connection, by import path. "*" after a type
+// means that making a value of it is one.
+var dials = map[string][]string{
+	"net": {
+		"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer", "Resolver", "DefaultResolver",
+		"LookupHost", "LookupIP", "LookupAddr", "LookupCNAME", "LookupMX", "LookupNS", "LookupPort", "LookupSRV", "LookupTXT",
+		"ResolveTCPAddr", "ResolveUDPAddr", "ResolveIPAddr",
+	},
+	"net/http":                    {"DefaultClient", "DefaultTransport", "Get", "Head", "Post", "PostForm"},
+	"net/smtp":                    {"Dial", "SendMail"},
+	"net/rpc":                     {"Dial", "DialHTTP", "DialHTTPPath"},
+	"crypto/tls":                  {"Dial", "DialWithDialer", "Dialer"},
+	"syscall":                     {"Connect", "Socket"},
+	"golang.org/x/sys/unix":       {"Connect", "Socket"},
+	"golang.org/x/net/websocket":  {"Dial", "DialConfig"},
+	"golang.org/x/net/proxy":      {"FromEnvironment", "Direct"},
+	"google.golang.org/grpc":      {"Dial", "NewClient", "DialContext"},
+	"github.com/miekg/dns":        {"Dial", "DialTimeout", "DialTimeoutWithTLS", "Exchange", "ExchangeContext"},
+	"github.com/mjl-/adns":        {"Dialer", "Resolver", "DefaultResolver"},
+	"github.com/mjl-/mox/dns":     {"StrictResolver"},
+	"github.com/emersion/go-smtp": {"Dial", "DialTLS", "DialStartTLS", "SendMail", "SendMailTLS"},
+}
+
+// hooks are libraries that dial by themselves unless the file that sets them up
+// hands them our dialer: import path, what starts them, what must be named.
+var hooks = []struct{ path, start, must string }{
+	{"github.com/jackc/pgx/v5", "ParseConfig", "DialFunc"},
+	{"github.com/jackc/pgx/v5", "Connect", "DialFunc"},
+	{"github.com/jackc/pgx/v5/pgxpool", "New", "DialFunc"},
+	{"github.com/jackc/pgx/v5/pgxpool", "ParseConfig", "DialFunc"},
+	{"github.com/minio/minio-go/v7", "New", "Transport"},
+	{"github.com/minio/minio-go/v7", "NewCore", "Transport"},
+	{"net/http", "Transport", "DialContext"},
+	{"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp", "New", "WithHTTPClient"},
+	{"github.com/caddyserver/certmagic", "NewACMEIssuer", "HTTPProxy"},
+	{"net/http", "Client", "Transport"},
+}
+
+// offences lists what a file does round the gate.
+func offences(file *ast.File) []string {
+	names := map[string]string{}
+	for _, im := range file.Imports {
+		path, _ := strconv.Unquote(im.Path.Value)
+		name := filepath.Base(path)
+		if len(name) > 1 && name[0] == 'v' && name[1] >= '0' && name[1] <= '9' {
+			name = filepath.Base(filepath.Dir(path))
+		}
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "go-"), "-go")
+		if im.Name != nil {
+			name = im.Name.Name
+		}
+		names[name] = path
+	}
+	used, mentioned := map[string]bool{}, map[string]bool{}
+	var out []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok {
+			mentioned[id.Name] = true
+		}
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		if !ok || names[pkg.Name] == "" || pkg.Obj != nil {
+			return true
+		}
+		path := names[pkg.Name]
+		used[path+"."+sel.Sel.Name] = true
+		for _, bad := range dials[path] {
+			if sel.Sel.Name == bad {
+				out = append(out, path+"."+bad)
+			}
+		}
+		return true
+	})
+	for _, h := range hooks {
+		if used[h.path+"."+h.start] && !mentioned[h.must] {
+			out = append(out, fmt.Sprintf("%s.%s without %s", h.path, h.start, h.must))
+		}
+	}
+	return out
+}
+
+// TestNoDialGoesRoundTheGate reads every Go file of the program. Test files, the
+// lab, tools that stay outside the binary and this package are not part of what
+// it looks at. A file that names http.Client or http.Transport must hand it a
+// transport or a dialer.
+func TestNoDialGoesRoundTheGate(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..", "..")
+	seen := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == ".git" ||
+			rel == filepath.Join("internal", "lab") || rel == filepath.Join("internal", "keep", "egress") || rel == "test" || rel == "tools") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		seen++
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		for _, o := range offences(file) {
+			t.Errorf("%s uses %s: open connections through keep/egress", rel, o)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 20 {
+		t.Errorf("only %d files were read", seen)
+	}
+}
+
+// TestDialsCanBeFound shows that the scan sees each kind of offence.
+func TestDialsCanBeFound(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		source string
+		want   int
+	}{
+		{`package p; import "net"; func f() { net.Dial("tcp", "a:1") }`, 1},
+		{`package p; import n "net"; var d n.Dialer`, 1},
+		{`package p; import "net/http"; func f() { http.Get("x") }`, 1},
+		{`package p; import "net/http"; var c = &http.Client{}`, 1},
+		{`package p; import "net/http"; func f(t http.RoundTripper) *http.Client { return &http.Client{Transport: t} }`, 0},
+		{`package p; import "net/http"; var t = &http.Transport{}`, 1},
+		{`package p; import "net/http"; func f(d dialer) { _ = &http.Transport{DialContext: d} }`, 0},
+		{`package p; import "crypto/tls"; var d = tls.Dial`, 1},
+		{`package p; import "github.com/jackc/pgx/v5"; var d, _ = pgx.ParseConfig("")`, 1},
+		{`package p; import "github.com/minio/minio-go/v7"; var d, _ = minio.New("", nil)`, 1},
+		{`package p; import "net"; func f() { net.Listen("tcp", "a:1"); net.JoinHostPort("", "") }`, 0},
+		{`package p; type d struct{}; func (d) Dial() {}; func f() { var net d; net.Dial() }`, 0},
+	} {
+		file, err := parser.ParseFile(token.NewFileSet(), "p.go", c.source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := offences(file); len(got) != c.want {
+			t.Errorf("%s: found %v, want %d", c.source, got, c.want)
+		}
+	}
+}
