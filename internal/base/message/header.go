@@ -236,8 +236,8 @@ func (r *headerReader) line(l line) (body bool, err error) {
 }
 
 // bodyFollows decides what a line without colon is. It is junk inside the
-// header if a field or the header's end comes next; else the empty line is
-// missing and the body has begun.
+// header if a field comes next; else the empty line is missing and the body has
+// begun, so that no text is lost.
 func (r *headerReader) bodyFollows(l line) (bool, error) {
 	s := r.p.scan
 	if l.eol == endNone {
@@ -248,7 +248,7 @@ func (r *headerReader) bodyFollows(l line) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	header := ok && len(next.text) == 0 && len(r.marks) > 0
+	header := false
 	if ok && len(next.text) > 0 {
 		colon := bytes.IndexByte(next.text, ':')
 		header = colon > 0 && isFieldName(bytes.TrimRight(next.text[:colon], " \t"))
