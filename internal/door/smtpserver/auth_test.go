@@ -103,6 +103,12 @@ func TestScramOverTheWire(t *testing.T) {
 		}
 		c.want(want, c.signIn("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", string(channel), user, secret))
 	}
+	if log := st.log.String(); strings.Contains(log, password) || strings.Contains(log, user) || !strings.Contains(log, "reason=auth") {
+		t.Errorf("the log:\n%s", log)
+	}
+	if st.count(t, "mailvow_smtp_auth_total", "ok") != 2 || st.count(t, "mailvow_smtp_auth_total", "failed") != 2 {
+		t.Error("the exchanges were not counted")
+	}
 	c, _ := secure(t, st)
 	c.want("535 5.7.8", c.signIn("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", strings.Repeat("x", 32), user, password))
 	if got := c.say("AUTH SCRAM-SHA-256 " + encode("y,,n="+user+",r=abcdefghijklm")); !strings.HasPrefix(got, "535 5.7.8 Somebody took SCRAM-SHA-256-PLUS out") {
