@@ -47,3 +47,22 @@ func EachConfig(t *testing.T, f func(*testing.T, db.Config)) {
 		f(t, db.Config{Postgres: Postgres(t)})
 	})
 }
+
+// EachUpgrade fills a database under a frozen schema, opens it with today's and
+// checks what became of it, on both databases. Freeze version 1 as a text in the
+// test when it lands and never edit it: opening fails if today's text of an old
+// migration differs.
+func EachUpgrade(t *testing.T, frozen, today db.Schema, fill, check func(*testing.T, *db.DB)) {
+	t.Helper()
+	EachConfig(t, func(t *testing.T, config db.Config) {
+		old, err := db.Open(t.Context(), config, frozen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, old)
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check(t, OpenDB(t, config, today))
+	})
+}

@@ -34,7 +34,8 @@ type writer interface {
 	// heal makes a broken writer usable again, or says why it cannot.
 	heal(ctx context.Context) error
 	broken()
-	rest(ctx context.Context) // housekeeping while nobody waits
+	rest(ctx context.Context)          // housekeeping while nobody waits
+	makeRoom(ctx context.Context) bool // on a full disk: whether another try may do better
 	scrub(ctx context.Context) error
 	close(ctx context.Context)
 }
@@ -169,7 +170,7 @@ func (c *committer) commitGroup(ctx context.Context) {
 		case fault.Is(err, fault.Conflict):
 			c.separately(ctx, group)
 			return
-		case fault.Is(err, fault.Full) && d.space.ranOut():
+		case fault.Is(err, fault.Full) && attempt < 5 && (d.space.ranOut() || c.writer.makeRoom(ctx)):
 			group = c.admit(group)
 		case again(err) && attempt < 5:
 		default:

@@ -43,6 +43,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Wind is for tests: it changes what PostgreSQL's own clock says. Nil leaves it.
 	Wind func(time.Time) time.Time
+
+	pragmas []string // for tests that show what a wrong one breaks
 }
 
 // DB is an open database. Its methods may be called from any goroutine.

@@ -39,6 +39,12 @@ select token, state, sealed, open from parcel where id = $1
 -- query: parcels
 select id from parcel order by id
 
+-- query: last
+select coalesce(max(id), 0) from parcel
+
+-- query: steal
+update keep_node set token = token + 1, until = until + 60000000 where node = $1
+
 -- query: events
 select node, seq, parcel, what from event order by node, seq
 

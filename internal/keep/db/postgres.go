@@ -297,6 +297,8 @@ func (w *postgresWriter) numbers(ctx context.Context) (map[*Bulk]int64, error) {
 // rest renews the lease while nobody commits.
 func (w *postgresWriter) rest(context.Context) {}
 
+func (w *postgresWriter) makeRoom(context.Context) bool { return false }
+
 func (w *postgresWriter) scrub(context.Context) error { return nil }
 
 // run sends all steps in one message and reads what came back.

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -16,6 +17,17 @@ type reserve struct {
 }
 
 func (r *reserve) held() bool { return r.file != nil }
+
+// adopt names the file and takes over the one that an earlier start left.
+func (r *reserve) adopt(path string, size int64) {
+	r.path = path
+	if info, err := os.Stat(path); err != nil || info.Size() < size {
+		return
+	}
+	if f, err := os.OpenFile(path, os.O_RDWR, 0o600); err == nil {
+		r.file = f
+	}
+}
 
 // take sets the bytes aside; they are allocated, not only promised.
 func (r *reserve) take(size int64) error {
@@ -58,7 +70,17 @@ func freeBytes(dir string) (limit.Bytes, error) {
 	return limit.Bytes(s.Bavail) * limit.Bytes(s.Bsize), nil
 }
 
-func readOnlyFS(dir string) bool {
-	var s unix.Statfs_t
-	return unix.Statfs(filepath.Clean(dir), &s) == nil && s.Flags&unix.ST_RDONLY != 0
+// unwritable reports whether the database's files cannot be opened for writing:
+// a read-only file system, or files that somebody locked.
+func unwritable(dir string) bool {
+	for _, name := range []string{fileName, fileName + "-wal"} {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+		if err != nil && (errors.Is(err, unix.EROFS) || errors.Is(err, os.ErrPermission)) {
+			return true
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+	return false
 }

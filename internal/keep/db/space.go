@@ -84,7 +84,6 @@ type space struct {
 	state   atomic.Uint32
 	mu      sync.Mutex
 	looked  time.Time
-	full    bool // the store itself said so, whatever the file system says
 }
 
 const lookEvery = 200 * time.Millisecond
@@ -125,23 +124,17 @@ func (s *space) judge() SpaceState {
 	return s.settle(free, state)
 }
 
-// settle moves the reserve with the state: released where space runs out, set
-// aside again once there is room for it above the mark.
+// settle lets the reserve decide. While it is held there is room to delete, so
+// the third mark waits for it; it is set aside again once there is room for it
+// above the second.
 func (s *space) settle(free limit.Bytes, state SpaceState) SpaceState {
 	switch {
-	case state >= NoNewMail && s.reserve.held():
-		s.reserve.release()
-		s.log.Log.Warn("the reserve was released", "free", int64(free))
-		if state == ReadOnly { // the reserve's bytes are free now
-			state = NoNewMail
-		}
+	case state == ReadOnly && s.reserve.held():
+		state = NoNewMail
 	case state < NoNewMail && !s.reserve.held() && s.reserve.path != "":
 		if free < s.marks.NoNewMail+s.marks.Reserve || s.reserve.take(int64(s.marks.Reserve)) != nil {
 			state = NoNewMail // without a reserve a full disk could not be emptied
 		}
-	}
-	if s.full && state < NoNewMail {
-		s.full = false
 	}
 	return s.set(state)
 }
@@ -154,21 +147,23 @@ func (s *space) set(state SpaceState) SpaceState {
 }
 
 // ranOut is told that a write found no space. It reports whether another try
-// may do better: the reserve was released or new mail is refused from now on.
+// may do better: new mail is refused from now on, or the reserve was released.
+// Only other work that finds no space releases it, and not the second mark: a
+// neighbour that fills the disk would eat it before it is needed.
 func (s *space) ranOut() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = s.clock.Now()
-	if s.reserve.held() {
-		s.reserve.release()
-		s.set(NoNewMail)
-		return true
-	}
 	if s.now() < NoNewMail {
 		s.set(NoNewMail)
 		return true
 	}
-	return false
+	if !s.reserve.held() {
+		return false
+	}
+	s.reserve.release()
+	s.log.Log.Warn("the disk is full and the reserve was released")
+	return true
 }
 
 func (s *space) close() { s.reserve.close() }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,18 +30,21 @@ const (
 	readerLimit = 8         // connections that read
 )
 
-// The page size and the vacuum mode count only before the first table, so they
-// stand first. Pragmas are part of the connection string: each pooled
-// connection obeys.
-var sqlitePragmas = []string{
-	"busy_timeout(5000)", "page_size(8192)", "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)",
-	"secure_delete(on)", "foreign_keys(on)", "cache_size(-65536)", "temp_store(memory)", "wal_autocheckpoint(4000)",
-	"trusted_schema(off)",
-}
+// Pragmas are part of the connection string: each connection obeys. The driver
+// runs them in the order of the alphabet, _journal_mode last; the comment puts
+// the page size first, because the vacuum mode already writes the first page.
+var (
+	writerPragmas = []string{"/**/page_size(8192)", "auto_vacuum(incremental)", "synchronous(full)", "secure_delete(on)", "foreign_keys(on)",
+		"cache_size(-65536)", "temp_store(memory)", "wal_autocheckpoint(2000)", "trusted_schema(off)"}
+	readerPragmas = []string{"query_only(on)", "cache_size(-8192)", "temp_store(memory)", "trusted_schema(off)"}
+)
 
-func sqliteDSN(dir string, more ...string) string {
-	q := url.Values{"_pragma": append(append([]string{}, sqlitePragmas...), more...)}
-	return "file:" + (&url.URL{Path: filepath.Join(dir, fileName)}).EscapedPath() + "?" + q.Encode()
+func (d *DB) sqliteDSN(write bool) string {
+	q := url.Values{"_pragma": readerPragmas, "_busy_timeout": {"5000"}}
+	if write {
+		q["_pragma"], q["_journal_mode"] = slices.Concat(writerPragmas, d.config.pragmas), []string{"wal"}
+	}
+	return "file:" + (&url.URL{Path: filepath.Join(d.config.Dir, fileName)}).EscapedPath() + "?" + q.Encode()
 }
 
 // connectSQLite locks the folder and opens the file.
@@ -57,7 +61,7 @@ func (d *DB) connectSQLite(ctx context.Context) (writer, error) {
 	}
 	d.node.number.Store(int64(d.config.Node))
 	d.space = &space{marks: d.config.Space.withDefaults(), clock: d.config.Clock, log: d.log}
-	d.space.reserve.path = filepath.Join(dir, reserveName)
+	d.space.reserve.adopt(filepath.Join(dir, reserveName), int64(d.space.marks.Reserve))
 	if d.space.marks.Free == nil {
 		d.space.marks.Free = func() (freeSpace, error) { return freeBytes(dir) }
 	}
@@ -74,7 +78,7 @@ func (d *DB) connectSQLite(ctx context.Context) (writer, error) {
 		w.close(ctx)
 		return nil, err
 	}
-	readers, err := sql.Open("sqlite", sqliteDSN(dir, "query_only(on)"))
+	readers, err := sql.Open("sqlite", d.sqliteDSN(false))
 	if err != nil {
 		w.close(ctx)
 		return nil, d.classify(err)
@@ -140,7 +144,7 @@ type rawConn interface {
 }
 
 func (w *sqliteWriter) open(ctx context.Context) error {
-	pool, err := sql.Open("sqlite", sqliteDSN(w.dir))
+	pool, err := sql.Open("sqlite", w.db.sqliteDSN(true))
 	if err != nil {
 		return w.db.classify(err)
 	}
@@ -148,7 +152,7 @@ func (w *sqliteWriter) open(ctx context.Context) error {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		pool.Close()
-		return w.db.classify(err)
+		return w.failed(err)
 	}
 	w.pool, w.conn, w.bad = pool, conn, false
 	w.stmts, w.bulks, w.words = map[*query]*sql.Stmt{}, map[bulkSize]driver.Stmt{}, map[string]driver.Stmt{}
@@ -196,22 +200,26 @@ func (w *sqliteWriter) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY:
-		default:
-			w.bad = true
-		}
-	} else {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY:
+	default:
 		w.bad = true
 	}
-	if readOnlyFS(w.dir) {
+	if code := sqliteCode(err); code == sqlite3.SQLITE_READONLY || (code == sqlite3.SQLITE_IOERR || code == sqlite3.SQLITE_CANTOPEN) && unwritable(w.dir) {
 		w.bad = true
 		return fault.Because(fault.ReadOnly, err, "The server's store is read-only now.").
-			WithHint("Make the data folder's file system writable again; the server goes on by itself.")
+			WithHint("Make the data folder's files writable again; the server goes on by itself.")
 	}
 	return w.db.classify(err)
+}
+
+// sqliteCode is the primary result code, or 0.
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
 }
 
 func (w *sqliteWriter) compile(ctx context.Context, text string) error {

@@ -139,6 +139,12 @@ func (w *sqliteWriter) truncate(ctx context.Context) bool {
 	return busy == 0
 }
 
+// makeRoom empties the log into the file: pages that only change need no room.
+func (w *sqliteWriter) makeRoom(ctx context.Context) bool {
+	before := w.walSize()
+	return before > 0 && w.truncate(ctx) && w.walSize() < before
+}
+
 // rest empties the log and gives free pages back while nobody waits.
 func (w *sqliteWriter) rest(ctx context.Context) {
 	if w.walSize() == 0 {

@@ -47,7 +47,7 @@ func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 		if err == nil || attempt >= 9 {
 			return err
 		}
-		if !again(err) && !(fault.Is(err, fault.Full) && c.db.space.ranOut()) {
+		if !again(err) && !(fault.Is(err, fault.Full) && attempt < 5 && (c.db.space.ranOut() || c.writer.makeRoom(ctx))) {
 			return err
 		}
 	}

@@ -1,0 +1,7 @@
+package db
+
+// WithPragma lets a test open SQLite with a pragma that breaks a promise.
+func (c Config) WithPragma(pragma string) Config {
+	c.pragmas = append(c.pragmas, pragma)
+	return c
+}
