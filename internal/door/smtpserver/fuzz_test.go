@@ -77,7 +77,7 @@ func converse(t testing.TB, role smtpserver.Role, in []byte, size int) (*house, 
 	go func() { served <- server.Serve(context.Background(), ln) }()
 	select {
 	case <-conn.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the session does not end")
 	}
 	if err := server.Shutdown(context.Background()); err != nil {

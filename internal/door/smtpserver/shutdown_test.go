@@ -85,7 +85,7 @@ func TestShutdownDoesNotWaitForAHandshake(t *testing.T) {
 	st := open(t, func(c *smtpserver.Config, _ *house) { c.Role = smtpserver.Submissions })
 	silent := st.dial(t)
 	until(t, "the connection is open", func() bool { return st.count(t, "mailvow_smtp_connections_open", "") == 1 })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := st.server.Shutdown(ctx); err != nil {
 		t.Error(err)

@@ -222,14 +222,14 @@ func tlsClient() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, ServerName: "mx.mailvow.test"}
 }
 
-// dial connects a client that waits at most ten seconds for anything.
+// dial connects a client that gives up after two minutes.
 func (st *site) dial(t testing.TB) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", st.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
