@@ -85,6 +85,18 @@ func (f *ForgetfulFS) PowerLoss() {
 	f.stop, f.skip = 0, nil
 }
 
+// PowerLossKeepingNames is a power loss on a file system that wrote its folders
+// ahead of its files: every name is there, what was not synced of the content is
+// not.
+func (f *ForgetfulFS) PowerLossKeepingNames() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, file := range f.files {
+		file.live = bytes.Clone(file.synced)
+	}
+	f.stop, f.skip = 0, nil
+}
+
 // Kill switches power on again and loses nothing, as after kill -9.
 func (f *ForgetfulFS) Kill() {
 	f.mu.Lock()

@@ -126,6 +126,13 @@ func TestNoKeyIsLostWhenPowerFails(t *testing.T) {
 	t.Logf("power failed at each of %d steps", steps)
 }
 
+func TestNoKeyIsLostWhenFoldersAreAheadOfFiles(t *testing.T) {
+	t.Parallel()
+	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).PowerLossKeepingNames); loss != nil {
+		t.Fatal(loss)
+	}
+}
+
 func TestNoKeyIsLostWhenKilled(t *testing.T) {
 	t.Parallel()
 	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).Kill); loss != nil {

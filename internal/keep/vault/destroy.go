@@ -92,6 +92,7 @@ func (v *Vault) DestroyTenant(ctx context.Context, tenant ids.Tenant) error {
 
 func (v *Vault) forget(dead func(*epochKey) bool) {
 	v.current.drop(func(_ slot, k *epochKey) bool { return dead(k) })
+	v.coming.drop(func(_ slot, k *epochKey) bool { return dead(k) })
 	v.epochs.drop(func(_ ids.Key, k *epochKey) bool { return dead(k) })
 }
 
@@ -108,6 +109,7 @@ func (v *Vault) forgetTenant(tenant ids.Tenant) {
 func (v *Vault) Refresh(ctx context.Context) error {
 	today := v.today()
 	v.current.drop(func(_ slot, k *epochKey) bool { return k.day < today })
+	v.coming.drop(func(_ slot, k *epochKey) bool { return k.day < today })
 	// What is in memory is listed before the store is, so that a key made in
 	// between is not taken for a destroyed one.
 	for tenant, held := range v.inMemory() {
@@ -140,6 +142,7 @@ func (v *Vault) inMemory() map[ids.Tenant]map[ids.Key]string {
 	}
 	v.epochs.each(func(id ids.Key, k *epochKey) { of(k.tenant)[id] = epochFile(k) })
 	v.current.each(func(_ slot, k *epochKey) { of(k.tenant)[k.id] = epochFile(k) })
+	v.coming.each(func(_ slot, k *epochKey) { of(k.tenant)[k.id] = epochFile(k) })
 	v.tenants.each(func(id ids.Key, k *tenantKey) { of(k.tenant)[id] = tenantFile(id) })
 	v.indexes.each(func(t ids.Tenant, _ *indexKey) { of(t) })
 	return held

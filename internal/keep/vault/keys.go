@@ -90,11 +90,28 @@ func (v *Vault) newEpoch(ctx context.Context, tenant ids.Tenant, class Class) (*
 	if k, ok := v.fresh(tenant, class); ok { // somebody made it while we waited
 		return k, nil
 	}
+	at := slot{tenant, class}
+	k, ok := v.coming.get(at)
+	if !ok || k.day != v.today() || k.seals.Load() > 0 {
+		var err error
+		if k, err = v.makeEpoch(ctx, tenant, class, v.today()); err != nil {
+			return nil, err
+		}
+	}
+	k.seals.Add(1)
+	v.epochs.put(k.id, k)
+	v.current.put(at, k)
+	return k, nil
+}
+
+// makeEpoch makes a key, durable in both copies. The caller holds the tenant's
+// lock.
+func (v *Vault) makeEpoch(ctx context.Context, tenant ids.Tenant, class Class, day Day) (*epochKey, error) {
 	under, err := v.wrappingKey(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	k := &epochKey{id: ids.New[ids.Key](v.ids), tenant: tenant, class: class, day: v.today()}
+	k := &epochKey{id: ids.New[ids.Key](v.ids), tenant: tenant, class: class, day: day}
 	var raw [32]byte
 	rand.Read(raw[:])
 	if k.aead, err = newAEAD(raw[:]); err != nil {
@@ -102,13 +119,46 @@ func (v *Vault) newEpoch(ctx context.Context, tenant ids.Tenant, class Class) (*
 	}
 	r := &record{kind: kindEpoch, tenant: tenant, class: class, day: k.day, id: k.id, under: underKey(under.id)}
 	r.wrapped = under.aead.Seal(nil, nil, raw[:], r.header())
-	if err := v.store.put(ctx, folderOf(tenant), epochFile(k), r.encode()); err != nil {
-		return nil, err
+	return k, v.store.put(ctx, folderOf(tenant), epochFile(k), r.encode())
+}
+
+// prepareAhead is how long before midnight tomorrow's keys are made.
+const prepareAhead = time.Hour
+
+// Prepare makes tomorrow's keys, in the last hour of a day, for those who seal
+// today: at midnight nobody waits for a disk, and they do not all come at once.
+// Every node calls it every few minutes.
+func (v *Vault) Prepare(ctx context.Context) error {
+	tomorrow := v.today() + 1
+	if tomorrow.Start().Sub(v.clock.Now()) > prepareAhead {
+		return nil
 	}
-	k.seals.Add(1)
-	v.epochs.put(k.id, k)
-	v.current.put(slot{tenant, class}, k)
-	return k, nil
+	var due []slot
+	v.current.each(func(at slot, k *epochKey) {
+		if k.day == tomorrow-1 {
+			due = append(due, at)
+		}
+	})
+	for _, at := range due {
+		if err := v.prepareOne(ctx, at, tomorrow); err != nil && !fault.Is(err, fault.Gone) {
+			return fault.Wrap(err, "make tomorrow's epoch keys")
+		}
+	}
+	return nil
+}
+
+func (v *Vault) prepareOne(ctx context.Context, at slot, day Day) error {
+	mu := v.lock(at.tenant)
+	mu.Lock()
+	defer mu.Unlock()
+	if k, ok := v.coming.get(at); ok && k.day == day {
+		return nil
+	}
+	k, err := v.makeEpoch(ctx, at.tenant, at.class, day)
+	if err == nil {
+		v.coming.put(at, k)
+	}
+	return err
 }
 
 // wrappingKey gives a tenant's newest key, or makes its first. It asks the store

@@ -50,6 +50,49 @@ func TestNewEpochByDayClassAndUse(t *testing.T) {
 	}
 }
 
+func TestTomorrowIsPrepared(t *testing.T) {
+	t.Parallel()
+	b, f := inMemory(t)
+	ctx, ad := context.Background(), AD{"queue", 1}
+	mustSeal(t, b.Vault, alice, Content, ad, "x")
+	mustSeal(t, b.Vault, bob, Content, ad, "x")
+	if err := b.DestroyTenant(ctx, bob); err != nil {
+		t.Fatal(err)
+	}
+	prepare := func() (steps int) {
+		before := len(f.Steps())
+		if err := b.Prepare(ctx); err != nil {
+			t.Fatal(err)
+		}
+		return len(f.Steps()) - before
+	}
+	if prepare() != 0 {
+		t.Error("prepared half a day ahead")
+	}
+	b.clock.Wind(11*time.Hour + 30*time.Minute)
+	if prepare() == 0 || prepare() != 0 {
+		t.Error("not prepared once")
+	}
+	if err := b.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Wind(time.Hour)
+	before := len(f.Steps())
+	sealed := mustSeal(t, b.Vault, alice, Content, ad, "x")
+	if len(f.Steps()) != before {
+		t.Error("midnight waited for the disk")
+	}
+	epochs, _ := b.Epochs(ctx, alice)
+	if len(epochs) != 2 || epochs[1].Key != KeyOf(sealed) || epochs[1].Day != b.today() {
+		t.Errorf("%+v", epochs)
+	}
+	again, err := b.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, again, alice, ad, sealed, "x")
+}
+
 func TestDestroyedIsGoneOnEveryNode(t *testing.T) {
 	t.Parallel()
 	b := onDisk(t)

@@ -63,6 +63,7 @@ type Vault struct {
 	wrappers atomic.Pointer[wrappers]
 	epochs   *cache[ids.Key, *epochKey]    // by id, for opening
 	current  *cache[slot, *epochKey]       // for sealing today
+	coming   *cache[slot, *epochKey]       // for sealing tomorrow, see Prepare
 	tenants  *cache[ids.Key, *tenantKey]   // by id
 	indexes  *cache[ids.Tenant, *indexKey] // for look-ups
 	making   [64]sync.Mutex                // one key of a tenant is made at a time
@@ -86,7 +87,7 @@ func Open(ctx context.Context, c Config) (*Vault, error) {
 	v := &Vault{
 		store: c.Store, clock: c.Clock, ids: c.IDs,
 		maxSeals: or(c.MaxSeals, 1<<28), grace: or(c.Grace, 5*time.Minute), patience: or(c.Patience, 10*time.Second),
-		epochs: newCache[ids.Key, *epochKey](bound), current: newCache[slot, *epochKey](bound),
+		epochs: newCache[ids.Key, *epochKey](bound), current: newCache[slot, *epochKey](bound), coming: newCache[slot, *epochKey](bound),
 		tenants: newCache[ids.Key, *tenantKey](bound), indexes: newCache[ids.Tenant, *indexKey](bound),
 	}
 	v.scratch.New = func() any { b := make([]byte, 0, 128); return &b }
