@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"mailvow/internal/keep/disk"
 )
@@ -21,6 +22,7 @@ type ForgetfulFS struct {
 	files []*forgetfulInode // every file ever, unlinked ones too: what a disk still holds
 	steps int
 	stop  int // the step at which power fails, 0 for never
+	once  int // the step that fails alone, 0 for none
 	skip  func(Step) bool
 	names []Step
 }
@@ -59,6 +61,13 @@ func (f *ForgetfulFS) FailAt(n int) {
 	f.stop = f.steps + n
 }
 
+// ErrorAt lets the nth changing call from now fail, and only that one.
+func (f *ForgetfulFS) ErrorAt(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.once = f.steps + n
+}
+
 // Skip leaves out the syncs for which which says true: they report success and
 // do nothing.
 func (f *ForgetfulFS) Skip(which func(Step) bool) {
@@ -82,7 +91,7 @@ func (f *ForgetfulFS) PowerLoss() {
 	for _, file := range f.files {
 		file.live = bytes.Clone(file.synced)
 	}
-	f.stop, f.skip = 0, nil
+	f.stop, f.once, f.skip = 0, 0, nil
 }
 
 // PowerLossKeepingNames is a power loss on a file system that wrote its folders
@@ -94,14 +103,14 @@ func (f *ForgetfulFS) PowerLossKeepingNames() {
 	for _, file := range f.files {
 		file.live = bytes.Clone(file.synced)
 	}
-	f.stop, f.skip = 0, nil
+	f.stop, f.once, f.skip = 0, 0, nil
 }
 
 // Kill switches power on again and loses nothing, as after kill -9.
 func (f *ForgetfulFS) Kill() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stop, f.skip = 0, nil
+	f.stop, f.once, f.skip = 0, 0, nil
 }
 
 func (d *forgetfulDir) forget() {
@@ -144,6 +153,9 @@ func (f *ForgetfulFS) step(act, name string) (skip bool, err error) {
 	}
 	f.steps++
 	f.names = append(f.names, Step{act, name})
+	if f.steps == f.once {
+		return false, &fs.PathError{Op: act, Path: name, Err: syscall.EIO}
+	}
 	return f.skip != nil && f.skip(Step{act, name}), nil
 }
 

@@ -21,30 +21,29 @@ type handed struct {
 	hash   [16]byte
 }
 
-// work seals, hashes and rotates until power fails, and tells what was handed
-// out before it did.
+// work seals, hashes and rotates, whatever fails, and tells what was handed out.
 func work(v *Vault) (given []handed) {
-	seal := func(tenant ids.Tenant, class Class) bool {
-		h := handed{tenant: tenant, ad: AD{"queue", int64(len(given))}, plain: fmt.Sprintf("plain %d", len(given))}
-		var err, err2 error
-		h.sealed, err = v.Seal(nil, tenant, class, h.ad, []byte(h.plain))
-		h.hash, err2 = v.Hash(tenant, "address", "a@b.example")
-		if err != nil {
-			return false
+	row := int64(0)
+	seal := func(tenant ids.Tenant, class Class) {
+		row++
+		h := handed{tenant: tenant, ad: AD{"queue", row}, plain: fmt.Sprintf("plain %d", row)}
+		var err error
+		if h.sealed, err = v.Seal(nil, tenant, class, h.ad, []byte(h.plain)); err != nil {
+			return
 		}
-		if err2 != nil {
-			h.hash = [16]byte{}
-		}
+		h.hash, _ = v.Hash(tenant, "address", "a@b.example") // zero if that failed
 		given = append(given, h)
-		return err2 == nil
 	}
 	ctx := context.Background()
-	_ = seal(alice, Content) && seal(alice, Trace) && seal(bob, Content) &&
-		v.RotateTenant(ctx, alice) == nil &&
-		seal(alice, Content) && // under the second of two allowed seals
-		seal(alice, Content) && // a new epoch key
-		v.RotateKEK(ctx, nextKEK()) == nil &&
-		seal(bob, Trace) && seal(alice, Transcript)
+	seal(alice, Content)
+	seal(alice, Trace)
+	seal(bob, Content)
+	_ = v.RotateTenant(ctx, alice)
+	seal(alice, Content) // under the second of two allowed seals
+	seal(alice, Content) // a new epoch key
+	_ = v.RotateKEK(ctx, nextKEK())
+	seal(bob, Trace)
+	seal(alice, Transcript)
 	return given
 }
 
@@ -81,16 +80,17 @@ func survives(b *bench, given []handed) error {
 	return nil
 }
 
-// crashEverywhere fails power at every step of the work. It gives the first
-// loss, and how many steps there are.
-func crashEverywhere(t *testing.T, skip func(lab.Step) bool, after func(*lab.ForgetfulFS)) (steps int, loss error) {
+// crashEverywhere fails at every step of the work, by power or once by an error,
+// and then lets after happen. It gives the first loss, and how many steps there
+// are.
+func crashEverywhere(t *testing.T, skip func(lab.Step) bool, fail func(*lab.ForgetfulFS, int), after func(*lab.ForgetfulFS)) (steps int, loss error) {
 	t.Helper()
 	for n := 1; ; n++ {
 		f := lab.NewForgetfulFS()
 		b := &bench{clock: lab.NewClock(lab.Epoch), store: func() *Store { return Folder(f, "keys") }}
 		b.kek, _ = NewKEK([32]byte{1, 2, 3})
 		f.Skip(skip)
-		f.FailAt(n)
+		fail(f, n)
 		var given []handed
 		if v, err := b.open(crashConfig); err == nil {
 			given = work(v)
@@ -99,7 +99,7 @@ func crashEverywhere(t *testing.T, skip func(lab.Step) bool, after func(*lab.For
 		done := len(f.Steps()) < n-1
 		after(f)
 		if loss := survives(b, given); loss != nil {
-			return n, fmt.Errorf("power failed at step %d (%v): %w", n, last(f.Steps(), n), loss)
+			return n, fmt.Errorf("failure at step %d (%v): %w", n, last(f.Steps(), n), loss)
 		}
 		if done {
 			if len(given) != 7 {
@@ -116,7 +116,7 @@ func last(steps []lab.Step, n int) []lab.Step {
 
 func TestNoKeyIsLostWhenPowerFails(t *testing.T) {
 	t.Parallel()
-	steps, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).PowerLoss)
+	steps, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).FailAt, (*lab.ForgetfulFS).PowerLoss)
 	if loss != nil {
 		t.Fatal(loss)
 	}
@@ -128,14 +128,23 @@ func TestNoKeyIsLostWhenPowerFails(t *testing.T) {
 
 func TestNoKeyIsLostWhenFoldersAreAheadOfFiles(t *testing.T) {
 	t.Parallel()
-	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).PowerLossKeepingNames); loss != nil {
+	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).FailAt, (*lab.ForgetfulFS).PowerLossKeepingNames); loss != nil {
 		t.Fatal(loss)
 	}
 }
 
 func TestNoKeyIsLostWhenKilled(t *testing.T) {
 	t.Parallel()
-	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).Kill); loss != nil {
+	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).FailAt, (*lab.ForgetfulFS).Kill); loss != nil {
+		t.Fatal(loss)
+	}
+}
+
+// TestNoKeyIsLostWhenACallFails lets the disk refuse one call, goes on, and then
+// loses power: what was not stored must not have been handed out.
+func TestNoKeyIsLostWhenACallFails(t *testing.T) {
+	t.Parallel()
+	if _, loss := crashEverywhere(t, nil, (*lab.ForgetfulFS).ErrorAt, (*lab.ForgetfulFS).PowerLoss); loss != nil {
 		t.Fatal(loss)
 	}
 }
@@ -155,7 +164,7 @@ func TestEachSyncIsNeeded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, loss := crashEverywhere(t, skip, (*lab.ForgetfulFS).PowerLoss); loss == nil {
+			if _, loss := crashEverywhere(t, skip, (*lab.ForgetfulFS).FailAt, (*lab.ForgetfulFS).PowerLoss); loss == nil {
 				t.Error("nothing is lost without this sync")
 			} else {
 				t.Log(loss)
@@ -196,8 +205,13 @@ func TestDestructionEndsAfterACrash(t *testing.T) {
 		if err != nil {
 			t.Fatalf("step %d: %v", n, err)
 		}
-		if _, err := v.Open(nil, alice, ad, old); fault.Is(err, fault.Gone) && f.Remains(dying) {
+		switch _, err := v.Open(nil, alice, ad, old); {
+		case fault.Is(err, fault.Gone) && f.Remains(dying):
 			t.Fatalf("step %d: gone, and its bytes are still on the disk", n)
+		case err == nil && copies(v, alice, KeyOf(old)) != 2:
+			t.Fatalf("step %d: it lives in %d copies", n, copies(v, alice, KeyOf(old)))
+		case err != nil && !fault.Is(err, fault.Gone):
+			t.Fatalf("step %d: %v", n, err)
 		}
 		if _, err := v.Destroy(ctx, alice, Content, b.today()); err != nil {
 			t.Fatalf("step %d: %v", n, err)
@@ -216,6 +230,21 @@ func TestDestructionEndsAfterACrash(t *testing.T) {
 			return
 		}
 	}
+}
+
+// copies says how many copies of the store hold a sound record of a key.
+func copies(v *Vault, tenant ids.Tenant, id ids.Key) (n int) {
+	ctx := context.Background()
+	for _, copy := range []shelf{v.store.a, v.store.b} {
+		names, _ := copy.list(ctx, folderOf(tenant))
+		for _, name := range names {
+			content, err := copy.get(ctx, folderOf(tenant), name)
+			if strings.HasPrefix(name, epochPrefix(id)) && err == nil && soundRecord(content) == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func wrappedOf(t *testing.T, v *Vault, epochs []Epoch, class Class) []byte {
