@@ -75,6 +75,9 @@ func (r *Resolver) query(ctx context.Context, q question) (answer, error) {
 		if alias == "" {
 			return a, nil
 		}
+		if alias == q.name {
+			break
+		}
 		total, q.name = a, alias
 	}
 	return answer{}, fault.New(fault.Unavailable, "The name's aliases do not end.")
@@ -133,7 +136,8 @@ func exchange(client *dns.Client, conn net.Conn, m *dns.Msg) (*dns.Msg, error) {
 // in it. alias is set if the chain leads out of the message.
 func read(m *dns.Msg, q question) (a answer, alias string) {
 	a = answer{name: q.name, authentic: m.AuthenticatedData, missing: m.Rcode == dns.RcodeNameError, ttl: time.Duration(1<<31) * time.Second}
-	for range maxAliases {
+	hops := 0
+	for ; hops < maxAliases; hops++ {
 		var target string
 		for _, rr := range m.Answer {
 			h := rr.Header()
@@ -158,7 +162,7 @@ func read(m *dns.Msg, q question) (a answer, alias string) {
 		a.missing = false
 		return a, ""
 	}
-	if a.name != q.name && !a.missing && !authority(m) {
+	if hops == maxAliases || a.name != q.name && !a.missing && !authority(m) {
 		return a, a.name
 	}
 	a.ttl = min(a.ttl, negative(m))

@@ -35,19 +35,6 @@ func (c *Client) auth(ctx context.Context) error {
 
 const hexDigits = "0123456789ABCDEF"
 
-// appendXtext encodes as RFC 3461 4 says: everything but printable ASCII
-// without + and = becomes +XX.
-func appendXtext(out []byte, s string) []byte {
-	for i := range len(s) {
-		if b := s[i]; b > ' ' && b < 0x7f && b != '+' && b != '=' {
-			out = append(out, b)
-		} else {
-			out = append(out, '+', hexDigits[b>>4], hexDigits[b&15])
-		}
-	}
-	return out
-}
-
 // appendORcpt writes ORCPT=type;address. A UTF-8 address keeps its octets for a
 // peer with SMTPUTF8 (RFC 6533 3: utf-8-addr-xtext is for the others).
 func appendORcpt(out []byte, orcpt string, utf8 bool) []byte {
@@ -57,7 +44,7 @@ func appendORcpt(out []byte, orcpt string, utf8 bool) []byte {
 	}
 	out = append(append(append(out, " ORCPT="...), kind...), ';')
 	if !strings.EqualFold(kind, "utf-8") {
-		return appendXtext(out, addr)
+		return append(out, EncodeXtext(addr)...)
 	}
 	for _, r := range addr {
 		switch {

@@ -64,7 +64,9 @@ func (t *transcript) note(at, now time.Time, what string) {
 
 func (t *transcript) begin(at, now time.Time, recipient int) {
 	if len(t.list) >= maxSteps {
-		t.list = t.list[:maxSteps-1] // the last step is the one that tells the outcome
+		// The last step is the one that tells the outcome.
+		t.text = t.text[:t.list[maxSteps-1].start]
+		t.list = t.list[:maxSteps-1]
 	}
 	t.list = append(t.list, recorded{at: at, took: now.Sub(at), start: len(t.text), recipient: recipient})
 }

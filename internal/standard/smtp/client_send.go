@@ -228,7 +228,7 @@ func (t *transaction) mail(out []byte) []byte {
 		out = append(append(out, " RET="...), env.Return...)
 	}
 	if ext.DSN && env.EnvelopeID != "" {
-		out = appendXtext(append(out, " ENVID="...), env.EnvelopeID)
+		out = append(append(out, " ENVID="...), EncodeXtext(env.EnvelopeID)...)
 	}
 	return out
 }

@@ -139,3 +139,49 @@ func bench(b *testing.B, addr string) {
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
+
+// BenchmarkTrivialSink measures the courier alone, as far as one machine can: a
+// peer that answers without parsing.
+func BenchmarkTrivialSink(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { trivialSink(conn) })
+		}
+	})
+	b.Cleanup(func() { l.Close(); wg.Wait() })
+	bench(b, l.Addr().String())
+}
+
+func trivialSink(conn net.Conn) {
+	defer conn.Close()
+	_, _ = conn.Write([]byte("220 sink\r\n"))
+	buf := make([]byte, 64<<10)
+	body := false
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		in := buf[:n]
+		switch {
+		case body && bytes.HasSuffix(in, []byte("\r\n.\r\n")):
+			body = false
+			_, _ = conn.Write([]byte("250 2.0.0 Ok\r\n"))
+		case body:
+		case bytes.HasPrefix(in, []byte("EHLO")):
+			_, _ = conn.Write([]byte("250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n"))
+		case bytes.HasSuffix(in, []byte("DATA\r\n")):
+			body = true
+			_, _ = conn.Write([]byte("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go on\r\n"))
+		}
+	}
+}

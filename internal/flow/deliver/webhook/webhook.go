@@ -8,6 +8,7 @@ package webhook
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -175,7 +176,7 @@ func (c *Courier) judge(to *url.URL, r *http.Response) outcome.Outcome {
 	}
 	o := outcome.Outcome{By: to.Hostname(), Reply: reply.Reply{Code: r.StatusCode, Text: printable(text)}}
 	if r.TLS != nil {
-		o.TLS = "HTTPS"
+		o.TLS = tls.VersionName(r.TLS.Version) + " " + tls.CipherSuiteName(r.TLS.CipherSuite)
 	}
 	switch {
 	case r.StatusCode/100 == 2:
