@@ -54,3 +54,13 @@ select package, number, checksum from keep_migration order by package, number
 
 -- query: add_applied
 insert into keep_migration (package, number, checksum, at) values ($1, $2, $3, $4)
+
+-- What the database really holds, for the comparison with what is declared.
+-- query: columns [sqlite]
+select m.name, c.name from sqlite_schema m, pragma_table_info(m.name) c
+where m.type = 'table' and m.name not like 'sqlite!_%' escape '!' order by m.name, c.cid
+
+-- The two databases describe themselves differently.
+-- query: columns [postgres]
+select table_name::text, column_name::text from information_schema.columns
+where table_schema = current_schema() order by table_name, ordinal_position

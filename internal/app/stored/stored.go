@@ -1,0 +1,55 @@
+// Package stored is the one list of what this server stores: the schema and the
+// declaration of every package. A package that is not on it is neither opened
+// nor purged; the tests here compare the list with what is really there.
+package stored
+
+import (
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/door/httpapi"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/blob"
+	"mailvow/internal/keep/column"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/job"
+	"mailvow/internal/keep/leader"
+	"mailvow/internal/keep/lookup"
+	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/tenant"
+)
+
+// Schemas are what db.Open is given, in the order of the floors.
+func Schemas() []db.Schema {
+	return []db.Schema{
+		lookup.Schema, job.Schema, leader.Schema,
+		tenant.Schema, access.Schema, evidence.Schema(),
+		history.Schema(), queue.Schema(), httpapi.Schema,
+	}
+}
+
+// Declarations are what every package says that it stores.
+func Declarations() []pledge.Declaration {
+	return []pledge.Declaration{
+		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration, column.Declaration,
+		tenant.Declaration, access.Declaration, evidence.Declaration,
+		history.Declaration, queue.Declaration, httpapi.Declaration,
+	}
+}
+
+// Inventory is all of them joined.
+func Inventory() (*inventory.Inventory, error) { return inventory.Join(Declarations()...) }
+
+// Mounts say where in a data folder the declared files lie. In dev mode the key
+// store stands in the data folder too.
+func Mounts() []inventory.Mount {
+	return []inventory.Mount{
+		{Folder: "db"},
+		{Folder: "blobs", As: "blobs"},
+		{Folder: "evidence", As: "evidence"},
+		{Folder: "keystore", As: "keys"},
+		{Folder: "keystore/evidence", As: "evidence-keys"},
+	}
+}

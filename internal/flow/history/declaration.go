@@ -1,0 +1,52 @@
+package history
+
+import (
+	"slices"
+	"time"
+
+	"mailvow/internal/base/pledge"
+)
+
+// The categories of what this package stores.
+const (
+	records       = "message records"
+	conversations = "conversations"
+)
+
+// Declaration is what this package stores. The ceilings are the house's; the
+// operator may set others.
+var Declaration = pledge.Declaration{
+	Package: "flow/history",
+	Categories: []pledge.Category{
+		{
+			Name: records, About: pledge.Correspondent,
+			What: "of each message: envelope sender and recipients, sender IP, Message-ID, subject, date received, the server's " +
+				"response and the processing time; of outbound mail also size, tags, the host that answered and the number of attempts",
+			Purpose: "show a customer what happened to its mail, and find faults",
+			Basis:   pledge.Contract,
+			Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},
+			Found:   "keyed hash of the address in the look-up index",
+			Erasing: pledge.Anonymise,
+		},
+		{
+			Name: conversations, About: pledge.Correspondent,
+			What:    "the SMTP conversation of each attempt with its times, without authentication",
+			Purpose: "show what the receiving host said, to find why mail was refused",
+			Basis:   pledge.LegitimateInterest,
+			Period:  pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the attempt"},
+			Found:   "the records of the person's messages name it",
+			Erasing: pledge.Anonymise,
+		},
+		{
+			Name: "history operation", About: pledge.Nobody,
+			What: "how far each reader of history has come", Purpose: "go on after a start", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		},
+	},
+	Places: slices.Concat(
+		pledge.Columns(records, false, "history", "pos", "id", "message", "recipient", "tenant", "direction", "kind", "at", "attempt"),
+		pledge.Columns(records, true, "history", "sealed"),
+		pledge.Columns(conversations, false, "conversation", "id", "message", "tenant", "at"),
+		pledge.Columns(conversations, true, "conversation", "sealed"),
+		pledge.Columns("history operation", false, "history_reader", "name", "node", "seq"),
+	),
+}
