@@ -24,8 +24,10 @@ func TestNewEpochByDayClassAndUse(t *testing.T) {
 	ad := AD{"queue", 1}
 	seal := func(class Class) ids.Key { return KeyOf(mustSeal(t, b.Vault, alice, class, ad, "x")) }
 	first := seal(Content)
-	if seal(Content) != first || seal(Content) != first {
-		t.Error("a new key before its seals were used up")
+	for range 2 {
+		if seal(Content) != first {
+			t.Error("a new key before its seals were used up")
+		}
 	}
 	second := seal(Content)
 	if second == first {
