@@ -44,10 +44,45 @@ var hooks = []struct{ path, start, must string }{
 	{"github.com/jackc/pgx/v5/pgxpool", "ParseConfig", "DialFunc"},
 	{"github.com/minio/minio-go/v7", "New", "Transport"},
 	{"github.com/minio/minio-go/v7", "NewCore", "Transport"},
-	{"net/http", "Transport", "DialContext"},
 	{"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp", "New", "WithHTTPClient"},
 	{"github.com/caddyserver/certmagic", "NewACMEIssuer", "HTTPProxy"},
-	{"net/http", "Client", "Transport"},
+}
+
+// values are types whose zero value dials by itself: a literal must set the field.
+var values = map[string]string{"net/http.Client": "Transport", "net/http.Transport": "DialContext"}
+
+// loose reports a value of such a type that is made without its field.
+func loose(n ast.Node, names map[string]string) (string, bool) {
+	var made ast.Expr
+	var set []ast.Expr
+	switch n := n.(type) {
+	case *ast.CompositeLit:
+		made, set = n.Type, n.Elts
+	case *ast.ValueSpec:
+		made = n.Type
+	case *ast.CallExpr:
+		if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "new" && len(n.Args) == 1 {
+			made = n.Args[0]
+		}
+	}
+	sel, ok := made.(*ast.SelectorExpr)
+	if !ok {
+		return "", false
+	}
+	pkg, ok := sel.X.(*ast.Ident)
+	if !ok {
+		return "", false
+	}
+	name := names[pkg.Name] + "." + sel.Sel.Name
+	field, ok := values[name]
+	for _, e := range set {
+		if kv, is := e.(*ast.KeyValueExpr); is {
+			if key, is := kv.Key.(*ast.Ident); is && key.Name == field {
+				return "", false
+			}
+		}
+	}
+	return name + " without " + field, ok
 }
 
 // offences lists what a file does round the gate.
@@ -70,6 +105,9 @@ func offences(file *ast.File) []string {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if id, ok := n.(*ast.Ident); ok {
 			mentioned[id.Name] = true
+		}
+		if o, ok := loose(n, names); ok {
+			out = append(out, o)
 		}
 		sel, ok := n.(*ast.SelectorExpr)
 		if !ok {
@@ -98,8 +136,7 @@ func offences(file *ast.File) []string {
 
 // TestNoDialGoesRoundTheGate reads every Go file of the program. Test files, the
 // lab, tools that stay outside the binary and this package are not part of what
-// it looks at. A file that names http.Client or http.Transport must hand it a
-// transport or a dialer.
+// it looks at.
 func TestNoDialGoesRoundTheGate(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..", "..")
@@ -146,7 +183,10 @@ func TestDialsCanBeFound(t *testing.T) {
 		{`package p; import "net/http"; func f() { http.Get("x") }`, 1},
 		{`package p; import "net/http"; var c = &http.Client{}`, 1},
 		{`package p; import "net/http"; func f(t http.RoundTripper) *http.Client { return &http.Client{Transport: t} }`, 0},
-		{`package p; import "net/http"; var t = &http.Transport{}`, 1},
+		{`package p; import "net/http"; var t = &http.Transport{MaxIdleConns: 1}`, 1},
+		{`package p; import "net/http"; var c http.Client`, 1},
+		{`package p; import "net/http"; var c = new(http.Client)`, 1},
+		{`package p; import "net/http"; type t struct{ c *http.Client; t *http.Transport }`, 0},
 		{`package p; import "net/http"; func f(d dialer) { _ = &http.Transport{DialContext: d} }`, 0},
 		{`package p; import "crypto/tls"; var d = tls.Dial`, 1},
 		{`package p; import "github.com/jackc/pgx/v5"; var d, _ = pgx.ParseConfig("")`, 1},

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"iter"
+	"strings"
 	"time"
 
 	"mailvow/internal/base/reply"
@@ -97,7 +98,7 @@ func (t *transcript) steps(i int) iter.Seq[Step] {
 			if r.recipient != everyone && r.recipient != i {
 				continue
 			}
-			if !yield(Step{At: r.at, Took: r.took, Sent: text[r.start:r.sent], Got: text[r.sent:r.end]}) {
+			if !yield(Step{At: r.at, Took: r.took, Sent: text[r.start:r.sent], Got: strings.ToValidUTF8(text[r.sent:r.end], "?")}) {
 				return
 			}
 		}

@@ -3,7 +3,9 @@ package remote
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/reply"
@@ -96,7 +98,7 @@ func (d *delivery) judge(h host, err error) outcome.Outcome {
 	case errors.As(err, &b) && b.Stage == smtp.StageTLS:
 		return *verdict(outcome.Deferred, 451, "4.7.5", "The host offers no TLS that could be verified.")
 	case errors.As(err, &b) && b.Reply != nil:
-		return outcome.FromReply(h.name, soften(*b.Reply))
+		return outcome.FromReply(h.name, tidy(soften(*b.Reply)))
 	case errors.As(err, &b):
 		return *verdict(outcome.Deferred, 451, "4.4.2", "The connection to the mail host was lost at "+b.Stage.String()+".")
 	}
@@ -109,6 +111,26 @@ func soften(r reply.Reply) reply.Reply {
 	if r.Permanent() && r.Enhanced == (reply.Enhanced{}) {
 		r.Enhanced = reply.Enhanced{5, 7, 1}
 	}
+	return r
+}
+
+// maxText bounds what is kept of a host's words, in octets.
+const maxText = 1024
+
+// tidy makes a host's words fit for history and DSNs: short, UTF-8, without
+// control characters but the line ends.
+func tidy(r reply.Reply) reply.Reply {
+	odd := func(c rune) bool { return c != '\n' && (c < ' ' || c == 0x7f) }
+	if len(r.Text) <= maxText && utf8.ValidString(r.Text) && strings.IndexFunc(r.Text, odd) < 0 {
+		return r
+	}
+	r.Text = strings.ToValidUTF8(r.Text[:min(len(r.Text), maxText)], "?")
+	r.Text = strings.Map(func(c rune) rune {
+		if odd(c) {
+			return ' '
+		}
+		return c
+	}, r.Text)
 	return r
 }
 
@@ -154,7 +176,8 @@ func (d *delivery) transact(ctx context.Context, s *session) (heard bool, broken
 			d.remember(s, len(batch))
 			s.drop()
 			if !errors.As(err, &broken) {
-				broken = &smtp.Broken{Stage: smtp.StageBody, Err: err}
+				// Not the connection: the content could not be read. No host can help.
+				d.every(*verdict(outcome.Deferred, 451, "4.3.0", "The message could not be read."))
 			}
 			return heard, broken
 		}
@@ -238,9 +261,9 @@ func (d *delivery) book(s *session, batch []int, answers []smtp.Answer) (heard b
 		case smtp.Lost:
 			continue
 		case smtp.Accepted:
-			o = outcome.FromReply(s.key.name(), a.Reply)
+			o = outcome.FromReply(s.key.name(), tidy(a.Reply))
 		case smtp.Refused:
-			o = outcome.FromReply(s.key.name(), a.Reply)
+			o = outcome.FromReply(s.key.name(), tidy(a.Reply))
 			final = o.Kind == outcome.Failed
 		case smtp.Unfit:
 			o = *verdict(outcome.Failed, a.Reply.Code, a.Reply.Enhanced.String(), a.Reply.Text)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -506,5 +507,61 @@ func TestUnlistedNetworkIsNotReached(t *testing.T) {
 	}
 	if l := gate.Log(); len(l) != 1 || l[0].Result != "refused" {
 		t.Errorf("log %+v", l)
+	}
+}
+
+func TestIPv6AndTheNextAddress(t *testing.T) {
+	t.Parallel()
+	server := lab.RemoteSMTP(t, lab.Remote{Address: "[::1]:0", Extensions: lab.Pipelining})
+	c := mxCourier(t, server, `
+b.example. 60 IN MX 10 mx.b.example.
+mx.b.example. 60 IN A 127.0.0.3
+mx.b.example. 60 IN AAAA ::1
+`, nil)
+	for _, to := range []string{"a@b.example", "a@[IPv6:::1]"} {
+		if out := c.Deliver(context.Background(), mxParcel(t, to)); out[0].Kind != outcome.Delivered {
+			t.Errorf("%s: %+v", to, out[0])
+		}
+	}
+}
+
+// torn is content whose second block cannot be read.
+type torn struct{ *bytes.Reader }
+
+func (t torn) ReadAt(p []byte, off int64) (int, error) {
+	if off > 0 {
+		return 0, fmt.Errorf("the disk is gone")
+	}
+	return t.Reader.ReadAt(p, off)
+}
+
+func TestContentThatCannotBeReadIsNotEnded(t *testing.T) {
+	t.Parallel()
+	server := lab.RemoteSMTP(t, lab.Remote{Extensions: lab.Pipelining})
+	p := parcel(t, server.Addr, 100, "a@b.example")
+	p.Content = torn{bytes.NewReader(bytes.Repeat([]byte("line\r\n"), 20_000))}
+	out := courier(t, nil).Deliver(context.Background(), p)
+	if out[0].Kind != outcome.Deferred || out[0].Reply.Enhanced.String() != "4.3.0" || len(server.Messages()) != 0 {
+		t.Errorf("%+v, %d messages", out[0], len(server.Messages()))
+	}
+}
+
+func TestHostileWordsAreTidied(t *testing.T) {
+	t.Parallel()
+	server := lab.RemoteSMTP(t, lab.Remote{Extensions: lab.Pipelining, Command: func(_ int, line string) string {
+		if strings.HasPrefix(line, "RCPT") {
+			return "550 5.1.1 \x1b[2J\xff\rSubject: injected" + strings.Repeat("x", 3000)
+		}
+		return ""
+	}})
+	out := courier(t, nil).Deliver(context.Background(), parcel(t, server.Addr, 100, "a@b.example"))
+	text := out[0].Reply.Text
+	if out[0].Kind != outcome.Failed || len(text) > 1100 || strings.ContainsAny(text, "\r\x1b\xff") || !utf8.ValidString(text) {
+		t.Errorf("%q", text)
+	}
+	for _, s := range out[0].Conversation.Steps {
+		if !utf8.ValidString(s.Got) || strings.ContainsAny(s.Got, "\x1b") {
+			t.Errorf("%q", s.Got)
+		}
 	}
 }
