@@ -1,0 +1,120 @@
+import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
+import { api, bytes, must, Refusal, rows } from './client';
+import type { Page } from './shapes';
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      retry: (failures, error) => failures < 2 && !(error instanceof Refusal && error.status < 500),
+    },
+  },
+});
+
+const pageSize = 50;
+
+/** A list with a cursor: the pages that were loaded so far, and the next one. */
+function paged<T>(key: readonly unknown[], load: (cursor: string | undefined) => Promise<Page<T>>) {
+  return infiniteQueryOptions({
+    queryKey: key,
+    queryFn: ({ pageParam }) => load(pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next ?? undefined,
+  });
+}
+
+export function flat<T>(data: { pages: Page<T>[] } | undefined): T[] {
+  return data?.pages.flatMap((page) => page.items ?? []) ?? [];
+}
+
+export type MessageFilter = {
+  recipient?: string;
+  sender?: string;
+  message_id?: string;
+  outcome?: string;
+  direction?: string;
+  from?: string;
+  to?: string;
+};
+
+export type QueueFilter = { state?: string; domain?: string };
+
+const at = (id: string) => ({ params: { path: { id } } });
+const list = (cursor: string | undefined) => ({ params: { query: { limit: pageSize, cursor } } });
+
+export const q = {
+  session: queryOptions({
+    queryKey: ['session'],
+    queryFn: () => must(api.GET('/v1/session')),
+    staleTime: 60_000,
+  }),
+  overview: (range: 'hour' | 'day') =>
+    queryOptions({
+      queryKey: ['overview', range],
+      queryFn: () => must(api.GET('/v1/overview', { params: { query: { range } } })),
+      refetchInterval: range === 'hour' ? 10_000 : 60_000,
+    }),
+  messages: (filter: MessageFilter) =>
+    paged(['messages', filter], (cursor) =>
+      must(api.GET('/v1/messages', { params: { query: { ...filter, limit: pageSize, cursor } } })),
+    ),
+  message: (id: string) =>
+    queryOptions({ queryKey: ['message', id], queryFn: () => must(api.GET('/v1/messages/{id}', at(id))) }),
+  parsed: (id: string) =>
+    queryOptions({
+      queryKey: ['message', id, 'parsed'],
+      queryFn: () => must(api.GET('/v1/messages/{id}/parsed', at(id))),
+    }),
+  conversations: (id: string) =>
+    queryOptions({
+      queryKey: ['message', id, 'conversations'],
+      queryFn: async () => rows(await must(api.GET('/v1/messages/{id}/conversations', at(id)))),
+    }),
+  queue: (filter: QueueFilter) =>
+    paged(['queue', 'list', filter], (cursor) =>
+      must(api.GET('/v1/queue', { params: { query: { ...filter, limit: pageSize, cursor } } })),
+    ),
+  queueSummary: queryOptions({
+    queryKey: ['queue', 'summary'],
+    queryFn: async () => rows(await must(api.GET('/v1/queue/summary'))),
+    refetchInterval: 10_000,
+  }),
+  pauses: queryOptions({
+    queryKey: ['queue', 'pauses'],
+    queryFn: async () => rows(await must(api.GET('/v1/queue/pauses'))),
+  }),
+  domains: paged(['domains'], (cursor) => must(api.GET('/v1/domains', list(cursor)))),
+  domain: (id: string) =>
+    queryOptions({ queryKey: ['domains', id], queryFn: () => must(api.GET('/v1/domains/{id}', at(id))) }),
+  routes: paged(['routes'], (cursor) => must(api.GET('/v1/routes', list(cursor)))),
+  tokens: paged(['tokens'], (cursor) => must(api.GET('/v1/tokens', list(cursor)))),
+  credentials: paged(['credentials'], (cursor) => must(api.GET('/v1/credentials', list(cursor)))),
+  users: paged(['users'], (cursor) => must(api.GET('/v1/users', list(cursor)))),
+  suppressions: paged(['suppressions'], (cursor) => must(api.GET('/v1/suppressions', list(cursor)))),
+  customers: paged(['customers'], (cursor) => must(api.GET('/v1/customers', list(cursor)))),
+  caught: {
+    ...paged(['caught', 'list'], (cursor) => must(api.GET('/v1/caught', list(cursor)))),
+    refetchInterval: 4_000,
+  },
+  caughtOne: (id: string) =>
+    queryOptions({
+      queryKey: ['caught', id],
+      queryFn: () => must(api.GET('/v1/caught/{id}', at(id))),
+      staleTime: Number.POSITIVE_INFINITY,
+    }),
+  caughtSource: (id: string) =>
+    queryOptions({
+      queryKey: ['caught', id, 'source'],
+      queryFn: async ({ signal }) =>
+        (await bytes(`/v1/caught/${encodeURIComponent(id)}/source`, signal)).text(),
+      staleTime: Number.POSITIVE_INFINITY,
+    }),
+  controls: queryOptions({
+    queryKey: ['controls'],
+    queryFn: async () => rows(await must(api.GET('/v1/controls'))),
+  }),
+  inventory: queryOptions({
+    queryKey: ['inventory'],
+    queryFn: async () => rows(await must(api.GET('/v1/inventory'))),
+  }),
+};

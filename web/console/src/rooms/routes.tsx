@@ -1,0 +1,131 @@
+import { ActionIcon, Button, TextInput } from '@mantine/core';
+import { IconPlus, IconRoute, IconTrash } from '@tabler/icons-react';
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { api, must } from '../api/client';
+import { q, queryClient } from '../api/queries';
+import type { Route } from '../api/shapes';
+import { ask, openForm, tell } from '../parts/ask';
+import { Block, Empty, When } from '../parts/atoms';
+import { FormBox } from '../parts/form';
+import { Page } from '../parts/page';
+import { showSecret } from '../parts/secret';
+import { type Column, PagedTable } from '../parts/table';
+import { t } from '../texts';
+
+const refresh = () => queryClient.invalidateQueries({ queryKey: ['routes'] });
+
+function remove(route: Route) {
+  ask({
+    title: t.routes.removeTitle(route.recipient),
+    text: t.routes.removeText,
+    confirm: t.routes.remove,
+    danger: true,
+    act: async () => {
+      await must(api.DELETE('/v1/routes/{id}', { params: { path: { id: route.id } } }));
+      await refresh();
+      tell(t.routes.removed);
+    },
+  });
+}
+
+const columns: Column<Route>[] = [
+  { id: 'recipient', title: t.routes.recipient, lead: true, cell: (r) => <strong>{r.recipient}</strong> },
+  {
+    id: 'url',
+    title: t.routes.url,
+    grow: true,
+    cell: (r) => <code title={r.webhook?.url}>{r.webhook?.url}</code>,
+  },
+  { id: 'created', title: t.common.created, cell: (r) => <When at={r.created_at} /> },
+  {
+    id: 'acts',
+    title: t.common.actions,
+    align: 'right',
+    cell: (r) => (
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        onClick={() => remove(r)}
+        aria-label={t.routes.removeTitle(r.recipient)}
+      >
+        <IconTrash size={16} />
+      </ActionIcon>
+    ),
+  },
+];
+
+export function Routes() {
+  const query = useInfiniteQuery(q.routes);
+  const add = () => openForm(t.routes.add, (close) => <AddRoute close={close} />);
+  return (
+    <Page
+      title={t.routes.title}
+      lead={t.routes.lead}
+      actions={
+        <Button leftSection={<IconPlus size={16} />} onClick={add}>
+          {t.routes.add}
+        </Button>
+      }
+    >
+      <Block flush>
+        <PagedTable
+          label={t.routes.table}
+          query={query}
+          columns={columns}
+          rowKey={(r) => r.id}
+          empty={<Empty icon={<IconRoute size={22} />} title={t.routes.empty} text={t.routes.emptyText} />}
+        />
+      </Block>
+    </Page>
+  );
+}
+
+function AddRoute({ close }: { close: () => void }) {
+  const [recipient, setRecipient] = useState('');
+  const [url, setUrl] = useState('');
+  const [tried, setTried] = useState(false);
+  const badRecipient = !/^[^\s@]+@[^\s@]+$/.test(recipient.trim());
+  const badUrl = !/^https?:\/\/[^\s]+$/.test(url.trim());
+  return (
+    <FormBox
+      submit={t.routes.add}
+      cancel={close}
+      onSubmit={() => {
+        setTried(true);
+        if (badRecipient || badUrl) return false;
+        const body = { recipient: recipient.trim(), webhook: { url: url.trim() } };
+        return must(api.POST('/v1/routes', { body })).then(async (made) => {
+          await refresh();
+          close();
+          if (made.webhook?.secret) {
+            showSecret(t.routes.secretTitle, t.routes.secretText, [
+              { label: t.routes.secretTitle, value: made.webhook.secret },
+            ]);
+          }
+        });
+      }}
+    >
+      <TextInput
+        label={t.routes.recipient}
+        description={t.routes.recipientHelp}
+        placeholder={t.routes.recipientPlaceholder}
+        value={recipient}
+        onChange={(e) => setRecipient(e.currentTarget.value)}
+        error={tried && badRecipient ? t.routes.needRecipient : null}
+        spellCheck={false}
+        autoCapitalize="none"
+        data-autofocus
+      />
+      <TextInput
+        label={t.routes.url}
+        description={t.routes.urlHelp}
+        placeholder={t.routes.urlPlaceholder}
+        type="url"
+        value={url}
+        onChange={(e) => setUrl(e.currentTarget.value)}
+        error={tried && badUrl ? t.routes.needUrl : null}
+      />
+    </FormBox>
+  );
+}

@@ -1,0 +1,145 @@
+import { ActionIcon, Button, Select, TextInput } from '@mantine/core';
+import { IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
+import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
+import { useState } from 'react';
+import { api, must } from '../api/client';
+import { q, queryClient } from '../api/queries';
+import type { Person } from '../api/shapes';
+import { ask, openForm, tell } from '../parts/ask';
+import { Block, Empty, When } from '../parts/atoms';
+import { FormBox } from '../parts/form';
+import { Page } from '../parts/page';
+import { ProblemNote } from '../parts/problem';
+import { type Column, PagedTable } from '../parts/table';
+import { t } from '../texts';
+
+const refresh = () => queryClient.invalidateQueries({ queryKey: ['users'] });
+const roles = ['owner', 'admin', 'developer', 'viewer'].map((value) => ({
+  value,
+  label: t.users.roles[value] ?? value,
+}));
+
+function remove(person: Person) {
+  ask({
+    title: t.users.removeTitle(person.email),
+    text: t.users.removeText,
+    confirm: t.users.remove,
+    danger: true,
+    act: async () => {
+      await must(api.DELETE('/v1/users/{id}', { params: { path: { id: person.id } } }));
+      await refresh();
+      tell(t.users.removed(person.email));
+    },
+  });
+}
+
+function Role({ person }: { person: Person }) {
+  const change = useMutation({
+    mutationFn: (role: string) =>
+      must(api.PATCH('/v1/users/{id}', { params: { path: { id: person.id } }, body: { role } })),
+    onSuccess: async (_made, role) => {
+      await refresh();
+      tell(t.users.changed(person.email, t.users.roles[role] ?? role));
+    },
+  });
+  const known = roles.some((r) => r.value === person.role);
+  if (!known) return <>{t.users.roles[person.role] ?? person.role}</>;
+  return (
+    <>
+      <Select
+        size="xs"
+        w={150}
+        aria-label={t.users.roleOf(person.email)}
+        data={roles}
+        value={person.role}
+        disabled={change.isPending}
+        onChange={(v) => v && v !== person.role && change.mutate(v)}
+      />
+      {change.isError && <ProblemNote error={change.error} />}
+    </>
+  );
+}
+
+const columns: Column<Person>[] = [
+  { id: 'email', title: t.users.email, lead: true, cell: (p) => <strong>{p.email}</strong> },
+  { id: 'name', title: t.common.name, cell: (p) => p.name || t.common.nothing },
+  { id: 'role', title: t.users.role, cell: (p) => <Role person={p} /> },
+  { id: 'created', title: t.common.created, cell: (p) => <When at={p.created_at} /> },
+  {
+    id: 'acts',
+    title: t.common.actions,
+    align: 'right',
+    cell: (p) => (
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        onClick={() => remove(p)}
+        aria-label={t.users.removeTitle(p.email)}
+      >
+        <IconTrash size={16} />
+      </ActionIcon>
+    ),
+  },
+];
+
+export function Users() {
+  const query = useInfiniteQuery(q.users);
+  const add = () => openForm(t.users.add, (close) => <AddUser close={close} />);
+  return (
+    <Page
+      title={t.users.title}
+      lead={t.users.lead}
+      actions={
+        <Button leftSection={<IconPlus size={16} />} onClick={add}>
+          {t.users.add}
+        </Button>
+      }
+    >
+      <Block flush>
+        <PagedTable
+          label={t.users.table}
+          query={query}
+          columns={columns}
+          rowKey={(p) => p.id}
+          empty={<Empty icon={<IconUsers size={22} />} title={t.users.empty} text={t.users.emptyText} />}
+        />
+      </Block>
+    </Page>
+  );
+}
+
+function AddUser({ close }: { close: () => void }) {
+  const [email, setEmail] = useState('');
+  const [name, setName] = useState('');
+  const [role, setRole] = useState('developer');
+  const [tried, setTried] = useState(false);
+  const bad = !/^[^\s@]+@[^\s@]+$/.test(email.trim());
+  return (
+    <FormBox
+      submit={t.users.add}
+      cancel={close}
+      onSubmit={() => {
+        setTried(true);
+        if (bad) return false;
+        return must(api.POST('/v1/users', { body: { email: email.trim(), name: name.trim(), role } })).then(
+          async (made) => {
+            await refresh();
+            close();
+            tell(t.users.added(made.email));
+          },
+        );
+      }}
+    >
+      <TextInput
+        label={t.users.email}
+        type="email"
+        value={email}
+        onChange={(e) => setEmail(e.currentTarget.value)}
+        error={tried && bad ? t.users.needEmail : null}
+        data-autofocus
+      />
+      <TextInput label={t.common.name} value={name} onChange={(e) => setName(e.currentTarget.value)} />
+      <Select label={t.users.role} data={roles} value={role} onChange={(v) => setRole(v ?? 'viewer')} />
+    </FormBox>
+  );
+}

@@ -1,0 +1,173 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router';
+import { Refusal } from './api/client';
+import { q, queryClient } from './api/queries';
+import { Crash, Lost, Waiting } from './parts/problem';
+import { SignIn } from './rooms/sign-in';
+import { Shell } from './shell';
+
+type Search = Record<string, unknown>;
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/** Keeps the named parameters that are text; a link from anywhere cannot bring others. */
+function texts<K extends string>(...names: K[]) {
+  return (search: Search) => {
+    const kept: { [P in K]?: string } = {};
+    for (const name of names) {
+      const value = text(search[name]);
+      if (value !== undefined) kept[name] = value;
+    }
+    return kept;
+  };
+}
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: Lost });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: texts('link', 'next'),
+  component: SignIn,
+});
+
+const shell = createRoute({
+  getParentRoute: () => root,
+  id: 'shell',
+  component: Shell,
+  pendingComponent: Waiting,
+  errorComponent: Crash,
+  beforeLoad: async ({ location }) => {
+    try {
+      await queryClient.ensureQueryData(q.session);
+    } catch (error) {
+      if (error instanceof Refusal && (error.status === 401 || error.status === 403)) {
+        throw redirect({ to: '/sign-in', search: location.href === '/' ? {} : { next: location.href } });
+      }
+      throw error;
+    }
+  },
+});
+
+const inShell = { getParentRoute: () => shell, errorComponent: Crash } as const;
+
+const overview = createRoute({
+  ...inShell,
+  path: '/',
+  component: lazyRouteComponent(() => import('./rooms/overview'), 'Overview'),
+});
+const activity = createRoute({
+  ...inShell,
+  path: '/activity',
+  validateSearch: texts('recipient', 'sender', 'message_id', 'outcome', 'direction', 'time', 'from', 'to'),
+  component: lazyRouteComponent(() => import('./rooms/activity'), 'Activity'),
+});
+const message = createRoute({
+  ...inShell,
+  path: '/activity/$id',
+  component: lazyRouteComponent(() => import('./rooms/message'), 'MessageRoom'),
+});
+const caught = createRoute({
+  ...inShell,
+  path: '/caught',
+  component: lazyRouteComponent(() => import('./rooms/caught'), 'CaughtRoom'),
+});
+const caughtOne = createRoute({
+  ...inShell,
+  path: '/caught/$id',
+  component: lazyRouteComponent(() => import('./rooms/caught'), 'CaughtRoom'),
+});
+const queue = createRoute({
+  ...inShell,
+  path: '/queue',
+  validateSearch: texts('state', 'domain'),
+  component: lazyRouteComponent(() => import('./rooms/queue'), 'QueueRoom'),
+});
+const domains = createRoute({
+  ...inShell,
+  path: '/domains',
+  component: lazyRouteComponent(() => import('./rooms/domains'), 'Domains'),
+});
+const domain = createRoute({
+  ...inShell,
+  path: '/domains/$id',
+  component: lazyRouteComponent(() => import('./rooms/domains'), 'DomainRoom'),
+});
+const routes = createRoute({
+  ...inShell,
+  path: '/routes',
+  component: lazyRouteComponent(() => import('./rooms/routes'), 'Routes'),
+});
+const access = createRoute({
+  ...inShell,
+  path: '/access',
+  component: lazyRouteComponent(() => import('./rooms/access'), 'Access'),
+});
+const suppressions = createRoute({
+  ...inShell,
+  path: '/suppressions',
+  component: lazyRouteComponent(() => import('./rooms/suppressions'), 'Suppressions'),
+});
+const controls = createRoute({
+  ...inShell,
+  path: '/controls',
+  component: lazyRouteComponent(() => import('./rooms/controls'), 'Controls'),
+});
+const subject = createRoute({
+  ...inShell,
+  path: '/subjects',
+  component: lazyRouteComponent(() => import('./rooms/subject'), 'SubjectRoom'),
+});
+const inventory = createRoute({
+  ...inShell,
+  path: '/inventory',
+  component: lazyRouteComponent(() => import('./rooms/inventory'), 'Inventory'),
+});
+const users = createRoute({
+  ...inShell,
+  path: '/users',
+  component: lazyRouteComponent(() => import('./rooms/users'), 'Users'),
+});
+const customers = createRoute({
+  ...inShell,
+  path: '/customers',
+  component: lazyRouteComponent(() => import('./rooms/customers'), 'Customers'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    signIn,
+    shell.addChildren([
+      overview,
+      activity,
+      message,
+      caught,
+      caughtOne,
+      queue,
+      domains,
+      domain,
+      routes,
+      access,
+      suppressions,
+      controls,
+      subject,
+      inventory,
+      users,
+      customers,
+    ]),
+  ]),
+  defaultPreload: 'intent',
+  defaultPendingComponent: Waiting,
+  scrollRestoration: true,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,25 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+// The server replaces this word in index.html by a fresh nonce at every answer.
+const nonce = '__CSP_NONCE__';
+
+export default defineConfig(({ command }) => ({
+  plugins: [react()],
+  html: command === 'build' ? { cspNonce: nonce } : {},
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    sourcemap: false,
+    reportCompressedSize: false,
+  },
+  server: {
+    proxy: {
+      '/v1': process.env.MAILVOW_API ?? 'http://localhost:8099',
+    },
+  },
+  test: {
+    environment: 'happy-dom',
+    include: ['src/**/*.test.{ts,tsx}'],
+  },
+}));
