@@ -112,6 +112,7 @@ func open(ctx context.Context, config Config, schemas []Schema) (_ *DB, err erro
 		w.close(ctx)
 		return nil, err
 	}
+	watchSpace(d.log, d.space.now)
 	d.parts = service.New(context.WithoutCancel(ctx), d.log.Log)
 	d.parts.Go("committer", func(ctx context.Context) error { return d.commitAll(ctx, w) })
 	return d, nil

@@ -42,6 +42,17 @@ select id from parcel order by id
 -- query: last
 select coalesce(max(id), 0) from parcel
 
+-- query: token
+select token from parcel where id = $1
+
+-- query: set_token
+update parcel set token = $2 where id = $1
+
+-- query: forever [sqlite]
+with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n
+-- query: forever [postgres]
+select 1 from pg_sleep(60)
+
 -- query: steal
 update keep_node set token = token + 1, until = until + 60000000 where node = $1
 
@@ -521,5 +532,16 @@ func TestWrongUnits(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	})
+}
+
+// A read that takes too long is ended, and does not stop the next.
+func TestReadsAreBounded(t *testing.T) {
+	each(t, func(t *testing.T, open func(...db.Schema) *store) {
+		s := open()
+		var n int
+		wantKind(t, s.set.One(t.Context(), "forever", nil, &n), fault.Unavailable)
+		must(t, s.Commit(t.Context(), s.accept(1, "accepted")))
+		must(t, s.set.One(t.Context(), "token", []any{1}, &n))
 	})
 }

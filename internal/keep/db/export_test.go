@@ -5,3 +5,6 @@ func (c Config) WithPragma(pragma string) Config {
 	c.pragmas = append(c.pragmas, pragma)
 	return c
 }
+
+// OwnSQL is the package's own schema.
+var OwnSQL = ownSQL

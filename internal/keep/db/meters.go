@@ -43,5 +43,13 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	return c
 }
 
+// watchSpace shows how much room is left: 0 enough, 1 alert, 2 no new mail, 3
+// read-only. Of several databases under one registry the first is shown.
+func watchSpace(o *observe.Observer, state func() SpaceState) {
+	register(o.Metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mailvow_db_space_state", Help: "0 enough, 1 alert, 2 no new mail, 3 read-only.",
+	}, func() float64 { return float64(state()) }))
+}
+
 func (m meters) group(units int)        { m.groups.Observe(float64(units)) }
 func (m meters) failed(kind fault.Kind) { m.failures.WithLabelValues(kind.String()).Inc() }

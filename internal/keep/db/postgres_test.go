@@ -151,3 +151,50 @@ func TestLostNodeNumber(t *testing.T) {
 		t.Error(events)
 	}
 }
+
+// Two nodes settle the same rows and count with the same counter: each row has
+// one winner, and no count is lost.
+func TestTwoNodesMeet(t *testing.T) {
+	t.Parallel()
+	dsn := lab.Postgres(t)
+	nodes := []*store{openWith(t, db.Config{Postgres: dsn}), openWith(t, db.Config{Postgres: dsn})}
+	const rows, counts = 100, 20
+	for id := range int64(rows) {
+		must(t, nodes[0].Commit(t.Context(), nodes[0].accept(id, "accepted")))
+	}
+	must(t, nodes[0].Commit(t.Context(), nodes[0].accept(1000, "the counter is its token")))
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for _, s := range nodes {
+		for id := range int64(rows) {
+			wg.Go(func() {
+				if err := s.Commit(t.Context(), s.settled(id, 1)); err == nil {
+					won.Add(1)
+				} else if !fault.Is(err, fault.Conflict) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			for range counts {
+				err := s.Change(t.Context(), "count", func(tx *db.Tx) error {
+					var token int64
+					if err := tx.One(t.Context(), s.set, "token", []any{1000}, &token); err != nil {
+						return err
+					}
+					_, err := tx.Do(t.Context(), s.set, "set_token", 1000, token+1)
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var token int
+	must(t, nodes[1].set.One(t.Context(), "token", []any{1000}, &token))
+	if won.Load() != rows || token != 1+2*counts {
+		t.Errorf("%d rows had a winner, the counter says %d", won.Load(), token)
+	}
+}

@@ -117,7 +117,7 @@ func (s *step) compare(found map[any]struct{}, at, n int) {
 // on in it.
 func (w *sqliteWriter) cap(ctx context.Context) {
 	if w.walSize() > walLimit {
-		w.truncate(ctx)
+		w.truncate(ctx, false)
 	}
 }
 
@@ -129,11 +129,25 @@ func (w *sqliteWriter) walSize() int64 {
 	return info.Size()
 }
 
-func (w *sqliteWriter) truncate(ctx context.Context) bool {
+// truncate empties the log into the file. A read that is under way holds it up:
+// for a patient caller until the read's limit, else not at all, because mail
+// waits behind it.
+func (w *sqliteWriter) truncate(ctx context.Context, patient bool) bool {
+	ctx = context.WithoutCancel(ctx)
+	if !patient {
+		if _, err := w.conn.ExecContext(ctx, "pragma busy_timeout = 10"); err != nil {
+			_ = w.failed(err) // the next group finds out and tells its callers
+			return false
+		}
+		defer func() {
+			if _, err := w.conn.ExecContext(ctx, "pragma busy_timeout = 5000"); err != nil {
+				w.bad = true
+			}
+		}()
+	}
 	var busy, log, done int
-	row := w.conn.QueryRowContext(context.WithoutCancel(ctx), "pragma wal_checkpoint(truncate)")
-	if err := row.Scan(&busy, &log, &done); err != nil {
-		_ = w.failed(err) // the next group finds out and tells its callers
+	if err := w.conn.QueryRowContext(ctx, "pragma wal_checkpoint(truncate)").Scan(&busy, &log, &done); err != nil {
+		_ = w.failed(err)
 		return false
 	}
 	return busy == 0
@@ -142,7 +156,7 @@ func (w *sqliteWriter) truncate(ctx context.Context) bool {
 // makeRoom empties the log into the file: pages that only change need no room.
 func (w *sqliteWriter) makeRoom(ctx context.Context) bool {
 	before := w.walSize()
-	return before > 0 && w.truncate(ctx) && w.walSize() < before
+	return before > 0 && w.truncate(ctx, true) && w.walSize() < before
 }
 
 // rest empties the log and gives free pages back while nobody waits.
@@ -151,7 +165,7 @@ func (w *sqliteWriter) rest(ctx context.Context) {
 		return
 	}
 	if w.vacuum(ctx, restPages) == nil {
-		w.truncate(ctx)
+		w.truncate(ctx, false)
 	}
 }
 
@@ -180,7 +194,7 @@ func (w *sqliteWriter) scrub(ctx context.Context) error {
 	if err := w.vacuum(ctx, 0); err != nil {
 		return err
 	}
-	if !w.truncate(ctx) {
+	if !w.truncate(ctx, true) {
 		return fault.New(fault.Unavailable, "A long read holds the log; it will be emptied soon.")
 	}
 	return nil

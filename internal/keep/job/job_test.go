@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"context"
+	_ "embed" // the frozen schema
 	"errors"
 	"strconv"
 	"testing"
@@ -243,4 +244,27 @@ func TestListPages(t *testing.T) {
 			t.Error(len(first), len(rest))
 		}
 	})
+}
+
+//go:embed testdata/v1.sql
+var version1 string // frozen: never edit it
+
+func TestUpgradesVersion1(t *testing.T) {
+	t.Parallel()
+	lab.EachUpgrade(t, db.Schema{Package: "keep/job", SQL: version1 + `
+-- query: fill
+insert into job (id, tenant, kind, state, input, cursor, done, total, problem, attempts, due, instance, token, until, created, changed)
+values (5, 7, 'count', 'waiting', null, null, 3, 10, '', 0, 0, '', 2, 0, 1, 1)`}, job.Schema,
+		func(t *testing.T, d *db.DB) {
+			must(t, d.Change(t.Context(), "fill", func(tx *db.Tx) error {
+				_, err := tx.Do(t.Context(), d.Set("keep/job"), "fill")
+				return err
+			}))
+		},
+		func(t *testing.T, d *db.DB) {
+			j, err := job.NewStore(d, ids.NewSource(lab.NewClock(lab.Epoch), 1, 0)).Get(t.Context(), scope.Tenant(7), 5)
+			if err != nil || j.Done != 3 || j.State != job.Waiting {
+				t.Errorf("%+v %v", j, err)
+			}
+		})
 }

@@ -2,6 +2,7 @@ package leader_test
 
 import (
 	"context"
+	_ "embed" // the frozen schema
 	"sync/atomic"
 	"testing"
 	"time"
@@ -118,4 +119,26 @@ func TestDeadProcessIsNotWaitedFor(t *testing.T) {
 	if !ok || err != nil || term.Token() != 2 {
 		t.Fatal(ok, err, term.Token())
 	}
+}
+
+//go:embed testdata/v1.sql
+var version1 string // frozen: never edit it
+
+func TestUpgradesVersion1(t *testing.T) {
+	t.Parallel()
+	lab.EachUpgrade(t, db.Schema{Package: "keep/leader", SQL: version1 + `
+-- query: fill
+insert into leader_duty (duty, instance, token, until) values ('purge', 'somebody', 7, 0)`}, leader.Schema,
+		func(t *testing.T, d *db.DB) {
+			must(t, d.Change(t.Context(), "fill", func(tx *db.Tx) error {
+				_, err := tx.Do(t.Context(), d.Set("keep/leader"), "fill")
+				return err
+			}))
+		},
+		func(t *testing.T, d *db.DB) {
+			term, ok, err := leader.New(d, lab.NewClock(lab.Epoch), observe.Silent()).Take(t.Context(), "purge")
+			if !ok || err != nil || term.Token() != 8 {
+				t.Error(ok, err, term.Token())
+			}
+		})
 }

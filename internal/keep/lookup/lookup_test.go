@@ -3,6 +3,7 @@ package lookup_test
 import (
 	"bytes"
 	"crypto/sha256"
+	_ "embed" // the frozen schema
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -276,3 +277,40 @@ func countInFiles(t *testing.T, dir string, hash lookup.Hash) int {
 	}
 	return n
 }
+
+//go:embed testdata/v1.sql
+var version1 string // frozen: never edit it
+
+func TestUpgradesVersion1(t *testing.T) {
+	t.Parallel()
+	entry := append(slices.Clone(hashOfSlice(1)), 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9)
+	lab.EachUpgrade(t, db.Schema{Package: "keep/lookup", SQL: version1 + `
+-- query: index
+insert into lookup_index (id, name, version, generation) values (1, 'recipient', 1, 0)
+-- query: run
+insert into lookup_run (lookup, run, entries) values (1, 1, 1)
+-- query: block
+insert into lookup_block (id, lookup, run, first, entries) values (1, 1, 1, $1, $2)
+-- query: offset
+insert into lookup_offset (lookup, node, seq) values (1, 2, 9)`}, lookup.Schema,
+		func(t *testing.T, d *db.DB) {
+			set := d.Set("keep/lookup")
+			must(t, d.Change(t.Context(), "fill", func(tx *db.Tx) error {
+				for _, q := range []string{"index", "run", "offset"} {
+					if _, err := tx.Do(t.Context(), set, q); err != nil {
+						return err
+					}
+				}
+				_, err := tx.Do(t.Context(), set, "block", entry[:16], entry)
+				return err
+			}))
+		},
+		func(t *testing.T, d *db.DB) {
+			i := openIndex(t, d)
+			if found := find(t, i, 1, lookup.Bounds{}); len(found) != 1 || found[0] != (lookup.Position{Node: 2, Seq: 9}) || i.Offset(2) != 9 {
+				t.Error(found, i.Offset(2))
+			}
+		})
+}
+
+func hashOfSlice(n int) []byte { h := hashOf(n); return h[:] }

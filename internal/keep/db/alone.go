@@ -1,0 +1,83 @@
+package db
+
+import (
+	"context"
+
+	"mailvow/internal/base/fault"
+)
+
+// separately runs a group in which some row breaks a rule of its table: each
+// unit behind a savepoint, the good ones in one commit.
+func (c *committer) separately(ctx context.Context, group []*waiting) {
+	if err := c.writer.begin(ctx, false); err != nil {
+		c.fail(group, err)
+		return
+	}
+	var good []*waiting
+	for _, w := range group {
+		err := c.alone(ctx, w)
+		switch {
+		case err == nil:
+			good = append(good, w)
+		case fault.Is(err, fault.Conflict):
+			w.give(err)
+		default:
+			c.writer.rollback(ctx)
+			c.next = nil
+			c.fail(group, err)
+			return
+		}
+	}
+	if err := c.writer.commit(ctx); err != nil {
+		c.writer.rollback(ctx)
+		c.next = nil
+		c.fail(group, err)
+		return
+	}
+	c.arrangeAgain(good)
+	c.publish()
+	c.answer(good, nil)
+}
+
+// alone runs one unit behind a savepoint.
+func (c *committer) alone(ctx context.Context, w *waiting) error {
+	if err := c.writer.savepoint(ctx); err != nil {
+		return err
+	}
+	c.arrange([]*waiting{w})
+	missed, err := c.execute(ctx)
+	if err == nil && missed == nil {
+		return nil
+	}
+	c.takeBack()
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	if undone := c.writer.undo(ctx); undone != nil {
+		return undone
+	}
+	if err == nil {
+		err = conflict()
+	}
+	return err
+}
+
+// arrangeAgain sorts rows that already have their numbers, for publishing.
+func (c *committer) arrangeAgain(group []*waiting) {
+	for _, s := range c.steps {
+		s.reset()
+	}
+	c.steps = c.steps[:0]
+	for place, w := range group {
+		for i := range w.unit.Changes {
+			s := c.step(w.unit.Changes[i].By, true)
+			s.rows, s.units = append(s.rows, w.unit.Changes[i].Row), append(s.units, place)
+		}
+		for i := range w.unit.Adds {
+			a := &w.unit.Adds[i]
+			s := c.step(a.By, false)
+			s.rows, s.units, s.memos = append(s.rows, a.Row), append(s.units, place), append(s.memos, a.Memo)
+		}
+	}
+	c.collect()
+}
