@@ -50,6 +50,7 @@ type RemoteServer struct {
 	messages []Received
 	commands []string
 	conns    map[net.Conn]struct{}
+	left     *sync.Cond
 	closed   bool
 }
 
@@ -65,6 +66,7 @@ func RemoteSMTP(t testing.TB, script Remote) *RemoteServer {
 		t.Fatal(err)
 	}
 	s := &RemoteServer{Addr: l.Addr().String(), script: script, conns: map[net.Conn]struct{}{}}
+	s.left = sync.NewCond(&s.mu)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -98,6 +100,16 @@ func (s *RemoteServer) leave(conn net.Conn) {
 	defer s.mu.Unlock()
 	conn.Close()
 	delete(s.conns, conn)
+	s.left.Broadcast()
+}
+
+// Quiet waits until no connection is open.
+func (s *RemoteServer) Quiet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.conns) > 0 {
+		s.left.Wait()
+	}
 }
 
 // HangUp closes all connections; with forGood it takes no further ones.

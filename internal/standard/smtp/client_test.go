@@ -129,8 +129,7 @@ func TestSmugglingSequencesAreNeverSent(t *testing.T) {
 type wiretap struct {
 	bytes.Buffer
 	net.Conn
-	in   io.Reader
-	data bool
+	in io.Reader
 }
 
 const greeting = "220 hi\r\n250-hi\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n354 go\r\n250 ok\r\n"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -81,7 +82,10 @@ func smtpSink(t testing.TB, options ...string) string {
 	}
 	addr := l.Addr().String()
 	l.Close()
-	cmd := exec.Command(path, append(options, "-u", "nobody", addr, "1000")...)
+	if os.Getuid() == 0 {
+		options = append(options, "-u", "nobody")
+	}
+	cmd := exec.Command(path, append(options, addr, "1000")...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
