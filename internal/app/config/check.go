@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,11 @@ func (c *Config) checkNames() error {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Observe.Level) {
 		return fmt.Errorf("observe.level: %.40q is no level; there are debug, info, warn and error", c.Observe.Level)
 	}
+	if c.DNS.Resolver != "" {
+		if err := hostPort(c.DNS.Resolver, false); err != nil {
+			return fmt.Errorf("dns.resolver: %w", err)
+		}
+	}
 	if c.Web.URL != "" {
 		if u, err := url.Parse(c.Web.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return fmt.Errorf("web.url: %.80q is no address; write one such as https://mail.example.com", c.Web.URL)
@@ -69,22 +75,32 @@ func (c *Config) checkListen() error {
 		{"mx", c.Listen.MX}, {"submission", c.Listen.Submission}, {"submissions", c.Listen.Submissions},
 		{"http", c.Listen.HTTP}, {"https", c.Listen.HTTPS}, {"metrics", c.Listen.Metrics},
 	}
-	seen := map[string]string{}
-	for _, d := range doors {
+	for i, d := range doors {
 		if d[1] == "" {
 			continue
 		}
 		if err := hostPort(d[1], true); err != nil {
 			return fmt.Errorf("listen.%s: %w", d[0], err)
 		}
-		if _, port, _ := net.SplitHostPort(d[1]); port != "0" {
-			if other, twice := seen[d[1]]; twice {
-				return fmt.Errorf("listen.%s and listen.%s are the same address %s; give each its own", other, d[0], d[1])
+		for _, other := range doors[:i] {
+			if other[1] != "" && sameAddress(other[1], d[1]) {
+				return fmt.Errorf("listen.%s and listen.%s are the same address %s; give each its own", other[0], d[0], d[1])
 			}
 		}
-		seen[d[1]] = d[0]
 	}
 	return nil
+}
+
+// sameAddress reports that two listeners cannot both be had: the same port on
+// the same host, or on every host. Port 0 is a free one each time.
+func sameAddress(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	every := func(host string) bool {
+		ip, err := netip.ParseAddr(host)
+		return host == "" || err == nil && ip.IsUnspecified()
+	}
+	return portA == portB && portA != "0" && (hostA == hostB || every(hostA) || every(hostB))
 }
 
 // hostPort checks the form; emptyHost allows :25.
@@ -102,8 +118,13 @@ func (c *Config) checkData() error {
 	if s.Alert < s.NoNew || s.NoNew < s.ReadOnly {
 		return fmt.Errorf("data.space: alert must not be below no_new_mail, nor no_new_mail below read_only")
 	}
-	if c.Data.Keys != "" && c.Data.Keys == c.Data.Dir {
-		return fmt.Errorf("data.keys is the data folder itself; keep keys apart, so that a copy of the data opens nothing")
+	if c.Data.Dir == "" || c.Data.Keys == "" || c.Data.KEK == "" {
+		return fmt.Errorf("data.dir, data.keys and data.kek must not be empty; leave them out for the usual places")
+	}
+	for _, k := range [][2]string{{"data.keys", c.Data.Keys}, {"data.kek", c.Data.KEK}} {
+		if below, err := filepath.Rel(c.Data.Dir, k[1]); err == nil && below != ".." && !strings.HasPrefix(below, "../") {
+			return fmt.Errorf("%s lies in the data folder; keep keys apart, so that a copy of the data opens nothing", k[0])
+		}
 	}
 	if c.Data.S3 != nil {
 		if err := hostPort(c.Data.S3.Endpoint, false); err != nil {

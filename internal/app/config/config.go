@@ -14,7 +14,7 @@ import (
 
 // Config is a whole mailvow.yaml. The doc tags become the example's comments.
 type Config struct {
-	Hostname  string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com"`
+	Hostname  string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
 	Region    string    `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
 	Roles     []Role    `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
 	Data      Data      `yaml:"data" doc:"Where rows, bytes and keys are kept."`
@@ -46,7 +46,7 @@ type Data struct {
 	Dir      string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
 	Keys     string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
 	KEK      string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
-	Postgres Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file."`
+	Postgres Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
 	S3       *S3         `yaml:"s3" doc:"An S3-compatible store for large messages instead of the folder."`
 	Space    Space       `yaml:"space" doc:"What to do when the disk fills."`
 	Inline   limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
@@ -57,8 +57,8 @@ type S3 struct {
 	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
 	Bucket    string `yaml:"bucket" doc:"The bucket; it must have no versions, or deleting would not delete." example:"mailvow"`
 	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
-	AccessKey Secret `yaml:"access_key" doc:"file:PATH or env:NAME."`
-	SecretKey Secret `yaml:"secret_key" doc:"file:PATH or env:NAME."`
+	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-access"`
+	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
 }
 
@@ -72,12 +72,12 @@ type Space struct {
 
 // Listen are the doors.
 type Listen struct {
-	MX          string `yaml:"mx" doc:"Mail from other servers." example:":25"`
-	Submission  string `yaml:"submission" doc:"Mail from customers, STARTTLS." example:":587"`
+	MX          string `yaml:"mx" doc:"Mail from other servers." example:":25" start:"on"`
+	Submission  string `yaml:"submission" doc:"Mail from customers, STARTTLS." example:":587" start:"on"`
 	Submissions string `yaml:"submissions" doc:"Mail from customers, TLS from the first byte." example:":465"`
-	HTTP        string `yaml:"http" doc:"API and console without TLS: redirects to HTTPS where there is one, and answers ACME." example:":80"`
+	HTTP        string `yaml:"http" doc:"API and console without TLS: redirects to HTTPS where there is one, and answers ACME." example:":80" start:"on"`
 	HTTPS       string `yaml:"https" doc:"API and console." example:":443"`
-	Metrics     string `yaml:"metrics" doc:"Prometheus metrics and health, for your own network only." example:"127.0.0.1:9090"`
+	Metrics     string `yaml:"metrics" doc:"Prometheus metrics and health, for your own network only." example:"127.0.0.1:9090" start:"on"`
 }
 
 // TLS says where certificates come from.
@@ -91,7 +91,7 @@ type TLS struct {
 type ACME struct {
 	Directory string `yaml:"directory" doc:"The authority's directory URL." example:"https://acme-v02.api.letsencrypt.org/directory"`
 	Email     string `yaml:"email" doc:"Whom the authority may write to." example:"admin@example.com"`
-	Roots     string `yaml:"roots" doc:"A PEM file with the roots of a private authority; leave out for the system's."`
+	Roots     string `yaml:"roots" doc:"A PEM file with the roots of a private authority; leave out for the system's." example:"/etc/mailvow/acme-roots.pem"`
 }
 
 // SMTP are the limits of the mail doors.
@@ -107,7 +107,7 @@ type SMTP struct {
 
 // Delivery is how mail leaves.
 type Delivery struct {
-	Expiry    time.Duration `yaml:"expiry" doc:"How long a message is tried before its sender is told." example:"120h"`
+	Expiry    time.Duration `yaml:"expiry" doc:"How long a message is tried before its sender is told." example:"5d"`
 	Couriers  int           `yaml:"couriers" doc:"Attempts under way at once." example:"256"`
 	PerSite   int           `yaml:"per_site" doc:"Attempts under way at once to one destination of one customer." example:"40"`
 	Smarthost *Host         `yaml:"smarthost" doc:"Send everything through this host instead of looking up mail hosts."`
@@ -118,10 +118,10 @@ type Delivery struct {
 
 // Host is a named host with what it needs.
 type Host struct {
-	Address  string `yaml:"address" doc:"host:port." example:"relay.example.net:587"`
-	TLS      string `yaml:"tls" doc:"opportunistic, verified or plain." example:"verified"`
-	Username string `yaml:"username" doc:"For AUTH."`
-	Password Secret `yaml:"password" doc:"file:PATH or env:NAME."`
+	Address  string `yaml:"address" doc:"Its host:port." example:"relay.example.net:587"`
+	TLS      string `yaml:"tls" doc:"TLS to it: opportunistic, verified or plain." example:"verified"`
+	Username string `yaml:"username" doc:"For AUTH, if the host asks for it." example:"mailvow"`
+	Password Secret `yaml:"password" doc:"For AUTH: file:PATH or env:NAME." example:"env:RELAY_PASSWORD"`
 }
 
 // StaticRoute sends a domain to a host.
@@ -159,7 +159,7 @@ type Outside struct {
 
 // Retention are ceilings.
 type Retention struct {
-	History       time.Duration `yaml:"history" doc:"The record of each message." example:"2160h"`
-	Conversations time.Duration `yaml:"conversations" doc:"The SMTP conversation of each attempt." example:"720h"`
+	History       time.Duration `yaml:"history" doc:"The record of each message." example:"90d"`
+	Conversations time.Duration `yaml:"conversations" doc:"The SMTP conversation of each attempt." example:"30d"`
 	Evidence      time.Duration `yaml:"-"`
 }

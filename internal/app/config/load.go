@@ -6,13 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
@@ -65,9 +65,9 @@ func readFile(path string) ([]byte, error) {
 // Parse reads a configuration from memory. name stands in messages.
 func Parse(name string, b []byte, environ []string) (*Config, error) {
 	invalid := func(text string) error {
-		return fault.New(fault.Invalid, name+": "+strings.TrimSpace(text))
+		return fault.New(fault.Invalid, name+": "+openSecret.ReplaceAllString(strings.TrimSpace(text), "$1 [secret]"))
 	}
-	if err := plain(b); err != nil {
+	if err := form(b); err != nil {
 		return nil, invalid(err.Error())
 	}
 	c := Default()
@@ -75,6 +75,9 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 		yaml.CustomUnmarshaler(unmarshalDuration), yaml.CustomUnmarshaler(unmarshalBytes))
 	if err := decoder.Decode(c); err != nil && len(strings.TrimSpace(string(b))) > 0 && err.Error() != "EOF" {
 		return nil, invalid(yaml.FormatError(err, false, true))
+	}
+	if err := strangers(b, environ); err != nil {
+		return nil, invalid(err.Error())
 	}
 	if err := override(reflect.ValueOf(c).Elem(), "MAILVOW", environ); err != nil {
 		return nil, invalid(err.Error())
@@ -88,43 +91,30 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 	return c, nil
 }
 
-// plain refuses what a configuration needs no more than an attacker does:
-// anchors, aliases, tags, several documents.
-func plain(b []byte) error {
-	file, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		return errors.New(yaml.FormatError(err, false, true))
-	}
-	if len(file.Docs) > 1 {
-		return errors.New("there are several documents in the file; keep one")
-	}
-	var found error
-	for _, doc := range file.Docs {
-		ast.Walk(visitor(func(n ast.Node) {
-			switch n.(type) {
-			case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
-				if found == nil {
-					found = fmt.Errorf("[%d:%d] anchors, aliases and tags are not taken here; write the value out", n.GetToken().Position.Line, n.GetToken().Position.Column)
-				}
-			}
-		}), doc)
-	}
-	return found
-}
-
-type visitor func(ast.Node)
-
-func (v visitor) Visit(n ast.Node) ast.Visitor { v(n); return v }
+// openSecret finds a secret that stands openly in a line of the file, because
+// messages show the lines around a mistake.
+var openSecret = regexp.MustCompile(`((?:postgres|access_key|secret_key|password) *:)[ \t]+["']?[^ "'\[\n].*`)
 
 func unmarshalDuration(d *time.Duration, b []byte) error {
 	text := strings.Trim(strings.TrimSpace(string(b)), `"'`)
 	v, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		v = time.Duration(n) * 24 * time.Hour
+		if n > maxDays {
+			err = strconv.ErrRange
+		}
+	}
 	if err != nil || v < 0 {
-		return fmt.Errorf("%.40q is no duration; write a number and a unit, such as 90s, 5m or 120h", text)
+		return fmt.Errorf("%.40q is no duration; write a number and a unit, such as 90s, 5m, 12h or 30d", text)
 	}
 	*d = v
 	return nil
 }
+
+// maxDays is what a time.Duration holds, about 290 years.
+const maxDays = 106_000
 
 func unmarshalBytes(size *limit.Bytes, b []byte) error {
 	v, err := limit.ParseBytes(strings.Trim(strings.TrimSpace(string(b)), `"'`))
@@ -161,6 +151,29 @@ func override(v reflect.Value, prefix string, environ []string) error {
 			if err := setText(field, text); err != nil {
 				return fmt.Errorf("the environment variable %s: %w", key, err)
 			}
+		}
+	}
+	return nil
+}
+
+// ours are the variables with our prefix that are no settings.
+var ours = []string{"MAILVOW_CONFIG", "MAILVOW_DIR", "MAILVOW_SUITES"}
+
+// strangers refuses a variable with our prefix that sets nothing: a mistyped
+// setting would be ignored silently. A name that the file refers to as env:NAME
+// is a secret's.
+func strangers(file []byte, environ []string) error {
+	known := map[string]bool{}
+	for _, s := range settings(reflect.TypeFor[Config](), "") {
+		known["MAILVOW_"+strings.ToUpper(strings.ReplaceAll(s.Name, ".", "_"))] = true
+	}
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		switch {
+		case !strings.HasPrefix(name, "MAILVOW_"), known[name], slices.Contains(ours, name), strings.HasPrefix(name, "MAILVOW_TEST_"):
+		case strings.Contains(string(file), "env:"+name), slices.ContainsFunc(environ, func(o string) bool { return strings.HasSuffix(o, "=env:"+name) }):
+		default:
+			return fmt.Errorf("the environment variable %.80s is no setting; see mailvow config reference", name)
 		}
 	}
 	return nil
