@@ -126,6 +126,13 @@ delete from conversation where id in (select value::bigint from jsonb_array_elem
 -- query: rewrite_conversation
 update conversation set sealed = $2 where id = $1 and ($3 = 1 or tenant = $4)
 
+-- query: first_rows
+-- A node's oldest rows, in commit order.
+select pos, at from history where pos >= $1 and pos < $2 order by pos limit $3
+
+-- query: first_conversation
+select id, at from conversation order by id limit 1
+
 -- query: purge
 delete from history where pos in (
   select pos from history where pos >= $1 and pos < $2 and at < $3 order by pos limit $4)

@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/vault"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
 )
@@ -33,6 +34,7 @@ type road struct {
 	history *history.History
 	intake  *intake.Intake
 	drafts  *blob.Drafts
+	vault   *vault.Vault
 	courier *scripted
 	gate    *gate
 	clock   clock.Clock
@@ -129,7 +131,7 @@ func newRoad(t *testing.T, d *db.DB, c clock.Clock) *road {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &road{t: t, db: d, clock: c, courier: &scripted{came: make(chan struct{}, 1000)}, gate: &gate{refused: map[string]string{}}}
+	r := &road{t: t, db: d, clock: c, vault: v, courier: &scripted{came: make(chan struct{}, 1000)}, gate: &gate{refused: map[string]string{}}}
 	r.history = history.New(d, v, source, c, history.NoRedaction{})
 	r.queue = queue.New(queue.Parts{
 		DB: d, Vault: v, Blobs: blobs, IDs: source, Clock: c, Observe: observe.Silent(), History: r.history,

@@ -124,6 +124,23 @@ update queue set state = $2, due = $3 where id = $1 and state in (1, 3, 4) and (
 update queue set state = 2, node = $2, token = token + 1 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
 returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
 
+-- query: restrict
+-- A person asked that nothing be done with it, or lifted that.
+update queue set state = $3, sealed = $4 where id = $1 and token = $2 and state in (1, 3, 4) and ($5 = 1 or tenant = $6)
+
+-- query: old_messages
+-- What was accepted before a day and still waits, for keys whose time is over.
+select id, tenant, key, sealed from message where id > $1 and id < $2 order by id limit $3
+
+-- query: old_rows
+select id, tenant, token, sealed from queue where id > $1 and id < $2 order by id limit $3
+
+-- query: rewrap_message
+update message set key = $2, sealed = $3 where id = $1
+
+-- query: rewrap_row
+update queue set sealed = $3 where id = $1 and token = $2
+
 -- query: reseal
 update queue set sealed = $2 where id = $1 and token = $3
 
