@@ -8,6 +8,7 @@ import (
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
+	"mailvow/internal/flow/suppress"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/column"
 	"mailvow/internal/keep/db"
@@ -15,6 +16,8 @@ import (
 	"mailvow/internal/keep/leader"
 	"mailvow/internal/keep/lookup"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/product/inbound"
+	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
@@ -26,7 +29,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, evidence.Schema(),
-		history.Schema(), queue.Schema(), httpapi.Schema,
+		history.Schema(), queue.Schema(), suppress.Schema, relay.Schema, inbound.Schema, httpapi.Schema,
 	}
 }
 
@@ -35,7 +38,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration, column.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration,
-		history.Declaration, queue.Declaration, httpapi.Declaration,
+		history.Declaration, queue.Declaration, suppress.Declaration, relay.Declaration, inbound.Declaration, httpapi.Declaration,
 	}
 }
 
