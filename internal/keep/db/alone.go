@@ -70,8 +70,9 @@ func (c *committer) arrangeAgain(group []*waiting) {
 	c.steps = c.steps[:0]
 	for place, w := range group {
 		for i := range w.unit.Changes {
-			s := c.step(w.unit.Changes[i].By, true)
-			s.rows, s.units = append(s.rows, w.unit.Changes[i].Row), append(s.units, place)
+			ch := &w.unit.Changes[i]
+			s := c.step(ch.By, true)
+			s.rows, s.units, s.changes = append(s.rows, ch.Row), append(s.units, place), append(s.changes, ch)
 		}
 		for i := range w.unit.Adds {
 			a := &w.unit.Adds[i]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"mailvow/internal/base/fault"
 )
@@ -20,7 +21,7 @@ type Bulk struct {
 	returns  bool
 	// SQLite: with rows(...) as (values %s) text; PostgreSQL: the whole text.
 	head, tail, bare string
-	watchers         []func([]Committed)
+	watchers         atomic.Pointer[[]func([]Committed)]
 }
 
 // Committed is one row after its commit, as a watcher sees it.

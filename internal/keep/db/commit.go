@@ -42,21 +42,22 @@ type writer interface {
 
 // step is one bulk's rows in a group.
 type step struct {
-	bulk     *Bulk
-	change   bool
-	rows     [][]any
-	memos    []any
-	units    []int  // per row: its unit's place in the group
-	optional []bool // changes only
-	missed   []int  // changes only: rows that found nothing
-	strict   bool   // changes only: no row is optional
-	last     int64  // numbered adds only: the highest number, to be remembered
+	bulk    *Bulk
+	change  bool
+	rows    [][]any
+	memos   []any
+	units   []int     // per row: its unit's place in the group
+	changes []*Change // changes only: where the rows come from
+	missed  []int     // changes only: rows that found nothing
+	strict  bool      // changes only: no row is optional
+	last    int64     // numbered adds only: the highest number, to be remembered
 }
 
 func (s *step) reset() {
 	clear(s.rows)
 	clear(s.memos)
-	s.rows, s.memos, s.units, s.optional, s.missed = s.rows[:0], s.memos[:0], s.units[:0], s.optional[:0], s.missed[:0]
+	clear(s.changes)
+	s.rows, s.memos, s.units, s.changes, s.missed = s.rows[:0], s.memos[:0], s.units[:0], s.changes[:0], s.missed[:0]
 	s.strict, s.last = true, 0
 }
 
@@ -243,7 +244,8 @@ func (c *committer) execute(ctx context.Context) (map[int]bool, error) {
 	var missed map[int]bool
 	for _, s := range c.steps {
 		for _, row := range s.missed {
-			if s.optional[row] {
+			if s.changes[row].Optional {
+				s.changes[row].missed = true
 				continue
 			}
 			if missed == nil {
@@ -270,8 +272,9 @@ func (c *committer) arrange(group []*waiting) {
 func (c *committer) arrangeUnit(place int, u *Unit) {
 	for i := range u.Changes {
 		ch := &u.Changes[i]
+		ch.missed = false
 		s := c.step(ch.By, true)
-		s.rows, s.units, s.optional = append(s.rows, ch.Row), append(s.units, place), append(s.optional, ch.Optional)
+		s.rows, s.units, s.changes = append(s.rows, ch.Row), append(s.units, place), append(s.changes, ch)
 		s.strict = s.strict && !ch.Optional
 	}
 	for i := range u.Adds {
@@ -342,23 +345,36 @@ func (c *committer) publish() {
 
 func publish(steps []*step) {
 	for _, s := range steps {
-		if len(s.bulk.watchers) == 0 {
+		watchers := s.bulk.watchers.Load()
+		if watchers == nil {
 			continue
 		}
-		rows := make([]Committed, len(s.rows))
-		for i, row := range s.rows {
-			rows[i].Row = row
-			if s.bulk.numbered {
-				rows[i].Seq = row[1].(int64)
+		if rows := s.committed(); len(rows) > 0 {
+			for _, f := range *watchers {
+				f(rows)
 			}
-			if !s.change {
-				rows[i].Memo = s.memos[i]
-			}
-		}
-		for _, f := range s.bulk.watchers {
-			f(rows)
 		}
 	}
+}
+
+// committed is what watchers see: a row that an optional change did not find is
+// left out.
+func (s *step) committed() []Committed {
+	rows := make([]Committed, 0, len(s.rows))
+	for i, row := range s.rows {
+		one := Committed{Row: row}
+		if s.change && s.changes[i].missed {
+			continue
+		}
+		if s.bulk.numbered {
+			one.Seq = row[1].(int64)
+		}
+		if !s.change {
+			one.Memo = s.memos[i]
+		}
+		rows = append(rows, one)
+	}
+	return rows
 }
 
 // fail answers a group that could not be committed and remembers why.

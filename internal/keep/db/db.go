@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -233,10 +234,21 @@ func (d *DB) Instance() string { return d.instance }
 // Space tells how much room is left.
 func (d *DB) Space() SpaceState { return d.space.now() }
 
-// Watch calls f with the rows of every commit of b, in commit order, on the
-// committing goroutine: it must be quick and must not call the database. Watch
-// before the first commit.
-func (d *DB) Watch(b *Bulk, f func([]Committed)) { b.watchers = append(b.watchers, f) }
+// Watch calls f with the rows of every later commit of b, in commit order, on
+// the committing goroutine, before Commit returns: it must be quick and must not
+// call the database. An optional change that found nothing is no row.
+func (d *DB) Watch(b *Bulk, f func([]Committed)) {
+	for {
+		old := b.watchers.Load()
+		all := []func([]Committed){f}
+		if old != nil {
+			all = append(slices.Clone(*old), f)
+		}
+		if b.watchers.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
 
 // Now is the database's own clock; on SQLite that is Config.Clock.
 func (d *DB) Now(ctx context.Context) (time.Time, error) {

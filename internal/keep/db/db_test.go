@@ -314,10 +314,16 @@ func TestSameKeyIsServedOnce(t *testing.T) {
 func TestOptionalChange(t *testing.T) {
 	each(t, func(t *testing.T, open func(...db.Schema) *store) {
 		s := open()
+		var settled, moved atomic.Int64
+		s.Watch(s.settle, func(rows []db.Committed) { settled.Add(int64(len(rows))) })
+		s.Watch(s.move, func(rows []db.Committed) { moved.Add(int64(len(rows))) })
 		must(t, s.Commit(t.Context(), s.accept(1, "accepted")))
 		u := s.settled(1, 1)
 		u.Changes = append(u.Changes, db.Change{By: s.settle, Row: []any{2, 1}, Optional: true}, db.Change{By: s.move, Row: []any{9, 9, "x"}, Optional: true})
 		must(t, s.Commit(t.Context(), u))
+		if settled.Load() != 1 || moved.Load() != 0 {
+			t.Errorf("watchers saw %d settled, %d moved", settled.Load(), moved.Load())
+		}
 		u = s.settled(1, 1)
 		u.Changes = append(u.Changes, db.Change{By: s.move, Row: []any{9, 9, "x"}, Optional: true})
 		wantKind(t, s.Commit(t.Context(), u), fault.Conflict)

@@ -11,7 +11,17 @@ import (
 	"mailvow/internal/base/fault"
 )
 
-// Schema is one package's .sql file: its migrations, queries and bulks.
+// Schema is one package's .sql file. Comment lines begin its sections:
+//
+//	-- migration: 1             DDL; its words never change once landed; int, blob, bool and text are the types
+//	-- query: name              one statement; $1, $2 … are its arguments
+//	-- bulk: name (key int, …)  one statement over the relation rows with these columns; as a change it ends in
+//	                            "returning <first column>" and finds at most one row a key
+//	-- bulk numbered: name (node int, seq int, …)  rows that the committer numbers in commit order
+//
+// A section that must differ stands twice, adjacent, marked [sqlite] and
+// [postgres]. In SQLite "insert … select … from rows on conflict" needs a
+// "where true" before the conflict clause.
 type Schema struct {
 	Package string // "flow/queue"
 	SQL     string // the embedded text

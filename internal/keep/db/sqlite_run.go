@@ -93,7 +93,7 @@ func (w *sqliteWriter) returned(ctx context.Context, stmt driver.Stmt, args []dr
 // failed reports whether a row that must be found was not.
 func (s *step) failed() bool {
 	for _, row := range s.missed {
-		if !s.optional[row] {
+		if !s.changes[row].Optional {
 			return true
 		}
 	}

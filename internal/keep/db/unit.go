@@ -31,6 +31,8 @@ type Change struct {
 	By       *Bulk
 	Row      []any
 	Optional bool
+
+	missed bool // an optional change that found nothing in the last try
 }
 
 // waiting is a unit or a closure on its way through the committer.

@@ -252,7 +252,12 @@ func TestTooManyAtOnce(t *testing.T) {
 
 // BenchmarkFind45 looks a person up in 45 runs: about 3 million rows.
 func BenchmarkFind45(b *testing.B) {
-	d, err := db.Open(b.Context(), db.Config{Dir: b.TempDir()}, lookup.Schema)
+	b.Run("sqlite", func(b *testing.B) { benchFind(b, db.Config{Dir: b.TempDir()}) })
+	b.Run("postgres", func(b *testing.B) { benchFind(b, db.Config{Postgres: lab.Postgres(b)}) })
+}
+
+func benchFind(b *testing.B, config db.Config) {
+	d, err := db.Open(b.Context(), config, lookup.Schema)
 	must(b, err)
 	defer d.Close()
 	i := openIndex(b, d)
