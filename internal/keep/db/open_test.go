@@ -3,8 +3,10 @@ package db_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/pledge"
@@ -158,4 +160,26 @@ func inFiles(t *testing.T, dir, text string) int {
 		n += strings.Count(string(content), text)
 	}
 	return n
+}
+
+// TestIdleEmptiesLog: some seconds after the last commit what was deleted is in
+// no file, although nobody asked for it.
+func TestIdleEmptiesLog(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), lab.NewClock(lab.Epoch)
+	s := openWith(t, db.Config{Dir: dir, Clock: c})
+	probe := "a sentence that stands nowhere else"
+	must(t, s.Commit(t.Context(), &db.Unit{Adds: []db.Add{{By: s.add, Row: []any{1, 1, "x", []byte(strings.Repeat(probe, 500)), true}}}}))
+	must(t, s.Commit(t.Context(), s.settled(1, 1)))
+	if inFiles(t, dir, probe) == 0 {
+		t.Fatal("the search is blind")
+	}
+	for end := time.Now().Add(20 * time.Second); inFiles(t, dir, probe) > 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("the log still holds what was deleted")
+		}
+		if c.Waiting() > 0 {
+			c.Wind(3 * time.Second)
+		}
+	}
 }
