@@ -30,16 +30,34 @@ func TestPins(t *testing.T) {
 // keeps outside of the tree.
 func TestPinsAsRecommended(t *testing.T) {
 	t.Parallel()
-	list := filepath.Join("..", "..", "shared", "go.mod.recommended")
-	if _, err := os.Stat(list); err != nil {
-		t.Skip("the list of recommended versions is not on this machine")
-	}
+	list := beside(t, filepath.Join("shared", "go.mod.recommended"))
 	ours := versions(t, filepath.Join("..", "go.mod"))
 	for module, wanted := range versions(t, list) {
 		if have, ok := ours[module]; ok && have != wanted {
 			t.Errorf("%s is at %s, recommended is %s", module, have, wanted)
 		}
 	}
+}
+
+// beside finds what stands beside the module or one of its parents.
+func beside(t *testing.T, path string) string {
+	t.Helper()
+	at, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if found := filepath.Join(at, path); exists(found) {
+			return found
+		}
+	}
+	t.Skipf("%s is not on this machine", path)
+	return ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func versions(t *testing.T, path string) map[string]string {
