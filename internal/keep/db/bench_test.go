@@ -28,7 +28,7 @@ insert into body (id, sealed) select id, sealed from rows
 -- bulk: add_queue (id int, token int, lane int, due int, state int)
 insert into queue (id, token, lane, due, state) select id, token, lane, due, state from rows
 -- bulk: settle (id int, token int)
-delete from queue where id in (select id from rows) and token = (select rows.token from rows where rows.id = queue.id) returning id
+delete from queue where (id, token) in (select id, token from rows) returning id
 -- bulk: drop_message (id int)
 delete from message where id in (select id from rows) returning id
 -- bulk: drop_body (id int)

@@ -21,7 +21,9 @@ import (
 //
 // A section that must differ stands twice, adjacent, marked [sqlite] and
 // [postgres]. In SQLite "insert … select … from rows on conflict" needs a
-// "where true" before the conflict clause.
+// "where true" before the conflict clause, and a change with a condition is
+// written "where (id, token) in (select id, token from rows)", which goes by the
+// key; "where exists (select … from rows …)" would read the whole table.
 type Schema struct {
 	Package string // "flow/queue"
 	SQL     string // the embedded text

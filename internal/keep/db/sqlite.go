@@ -25,9 +25,9 @@ const (
 	lockName    = "mailvow.lock"
 	reserveName = "mailvow.reserve"
 
-	chunkLimit  = 64        // rows in one statement
-	walLimit    = 256 << 20 // bytes after which the log is emptied even under load
-	readerLimit = 8         // connections that read
+	chunkLimit  = 64       // rows in one statement
+	walLimit    = 64 << 20 // bytes after which the log is emptied even under load
+	readerLimit = 8        // connections that read
 )
 
 // Pragmas are part of the connection string: each connection obeys. The driver

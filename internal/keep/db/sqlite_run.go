@@ -114,10 +114,11 @@ func (s *step) compare(found map[any]struct{}, at, n int) {
 }
 
 // cap empties the log when it has grown large: what was deleted must not live
-// on in it.
+// on in it. If reads that overlap kept it from happening for long, mail waits
+// for the last of them.
 func (w *sqliteWriter) cap(ctx context.Context) {
-	if w.walSize() > walLimit {
-		w.truncate(ctx, false)
+	if size := w.walSize(); size > walLimit {
+		w.truncate(ctx, size > 2*walLimit)
 	}
 }
 
