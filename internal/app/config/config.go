@@ -96,13 +96,14 @@ type ACME struct {
 
 // SMTP are the limits of the mail doors.
 type SMTP struct {
-	MaxSize       limit.Bytes   `yaml:"max_size" doc:"The largest message." example:"50MiB"`
-	MaxRecipients int           `yaml:"max_recipients" doc:"Recipients of one message." example:"1000"`
-	Connections   int           `yaml:"connections" doc:"Connections at once, over all doors." example:"2000"`
-	PerAddress    int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
-	PerMinute     int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
-	Proxies       []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
-	Timeout       time.Duration `yaml:"timeout" doc:"How long a client may be silent." example:"5m"`
+	MaxSize            limit.Bytes   `yaml:"max_size" doc:"The largest message." example:"50MiB"`
+	MaxRecipients      int           `yaml:"max_recipients" doc:"Recipients of one message." example:"1000"`
+	Connections        int           `yaml:"connections" doc:"Connections at once, over all doors." example:"2000"`
+	PerAddress         int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
+	PerMinute          int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
+	Proxies            []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
+	NetworkCredentials bool          `yaml:"network_credentials" doc:"Let a customer's network be a credential, for senders that cannot AUTH. Who has an address today may not have it tomorrow."`
+	Timeout            time.Duration `yaml:"timeout" doc:"How long a client may be silent." example:"5m"`
 }
 
 // Delivery is how mail leaves.

@@ -1,0 +1,295 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/observe"
+	"mailvow/internal/base/service"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/blob"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/egress"
+	"mailvow/internal/keep/object"
+	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/tenant"
+	"mailvow/internal/standard/dns"
+)
+
+// House is a server with all its parts, from the ground up.
+type House struct {
+	Settings
+	observe *observe.Observer
+	metrics *prometheus.Registry
+	parts   *service.Group
+	closers []func() error // undone in reverse
+
+	gate     *egress.Gate
+	resolver *dns.Resolver
+	db       *db.DB
+	ids      *ids.Source
+	vault    *vault.Vault
+	blobs    blob.Store
+	drafts   *blob.Drafts
+
+	tenants  *tenant.Store
+	access   *access.Store
+	evidence *evidence.Log
+	stage    *evidence.Stage
+
+	history *history.History
+	queue   *queue.Queue
+	intake  *intake.Intake
+
+	doors doors
+}
+
+// Build opens every part. What was opened is closed again when a later one fails.
+func Build(ctx context.Context, s Settings) (_ *House, err error) {
+	h := &House{Settings: s, metrics: prometheus.NewRegistry()}
+	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h.observe = observe.New(s.Log, h.metrics, nil)
+	h.parts = service.New(context.WithoutCancel(ctx), h.observe.Log)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	if err := s.paths().prepare(); err != nil {
+		return nil, fault.Because(fault.Invalid, err, fmt.Sprintf("The data folder cannot be made: %v.", err))
+	}
+	for _, open := range []func(context.Context) error{h.openKeep, h.openProtect, h.openFlow, h.openDoors} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// schemas are what every package stores, in the order of the floors.
+func schemas() []db.Schema {
+	return []db.Schema{tenant.Schema(), access.Schema(), evidence.Schema(), history.Schema(), queue.Schema()}
+}
+
+func (h *House) onClose(f func() error) { h.closers = append(h.closers, f) }
+
+// openKeep opens floor 2: what may be dialled, rows, keys, bytes.
+func (h *House) openKeep(ctx context.Context) error {
+	if err := h.openEgress(); err != nil {
+		return err
+	}
+	c, p := h.Config, h.paths()
+	var err error
+	h.db, err = db.Open(ctx, db.Config{
+		Dir: p.database(), Postgres: c.Data.Postgres.Reveal(), Clock: h.Clock, Observe: h.observe,
+		Space: db.SpaceMarks{Alert: c.Data.Space.Alert, NoNewMail: c.Data.Space.NoNew, ReadOnly: c.Data.Space.ReadOnly, Reserve: c.Data.Space.Reserve},
+	}, schemas()...)
+	if err != nil {
+		return err
+	}
+	h.onClose(h.db.Close)
+	h.ids = ids.NewSource(h.Clock, h.db.Node(), h.newest(ctx))
+	return errors.Join(h.openVault(ctx, p), h.openBlobs(p))
+}
+
+// newest is the newest identifier that this store ever saw, so that a clock that
+// was set back gives none twice.
+func (h *House) newest(ctx context.Context) int64 {
+	var id int64
+	if err := h.db.Set("flow/queue").One(ctx, "newest", nil, &id); err != nil {
+		h.observe.Log.Warn("read the newest identifier", "error", err)
+	}
+	return id
+}
+
+func (h *House) openVault(ctx context.Context, p paths) error {
+	kek, err := vault.LoadKEKFile(p.kek)
+	if h.Dev && errors.Is(err, os.ErrNotExist) || fault.Is(err, fault.NotFound) && h.Dev {
+		if err = vault.CreateKEKFile(p.kek); err == nil {
+			kek, err = vault.LoadKEKFile(p.kek)
+		}
+	}
+	if err != nil {
+		return fault.Wrap(err, "load the key-encryption key")
+	}
+	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, p.keys), Clock: h.Clock, IDs: h.ids})
+	if err != nil {
+		return err
+	}
+	h.onClose(func() error { h.vault.Close(); return nil })
+	return nil
+}
+
+func (h *House) openBlobs(p paths) (err error) {
+	c := h.Config.Data
+	if c.S3 == nil {
+		h.blobs, err = blob.Folder(disk.Machine{}, p.blobs(), h.Config.Region)
+	} else {
+		var dialer *egress.Dialer
+		if dialer, err = h.gate.To(c.S3.Endpoint); err != nil {
+			return err
+		}
+		var bucket object.Bucket
+		bucket, err = object.S3(object.S3Config{
+			Endpoint: c.S3.Endpoint, Bucket: c.S3.Bucket, Region: c.S3.Region,
+			AccessKey: c.S3.AccessKey.Reveal(), SecretKey: c.S3.SecretKey.Reveal(), Plain: c.S3.Plaintext, Transport: dialer.HTTPTransport(),
+		})
+		if err == nil {
+			h.blobs = blob.Bucket(bucket, "blobs/")
+		}
+	}
+	if err != nil {
+		return fault.Wrap(err, "open the blob store")
+	}
+	h.drafts = blob.NewDrafts(h.blobs, c.Inline)
+	return nil
+}
+
+// openEgress declares whom this server may speak to.
+func (h *House) openEgress() error {
+	c := h.Config
+	list := []egress.Destination{
+		{Name: "mail", Purpose: "deliver mail to its recipients' hosts", Owner: egress.Customer},
+		{Name: "webhook", Purpose: "deliver inbound mail to customers' endpoints", Owner: egress.Customer},
+	}
+	resolvers, err := h.resolvers()
+	if err != nil {
+		return err
+	}
+	list = append(list, egress.Destination{Name: "resolver", Purpose: "look up names", Owner: egress.Operator, Hosts: resolvers})
+	for _, o := range c.Outside {
+		for _, host := range o.Hosts {
+			list = append(list, egress.Destination{Name: host, Purpose: o.Purpose, Region: o.Region, Owner: egress.Operator, Hosts: []string{host}})
+		}
+	}
+	var allow []netip.Prefix
+	for _, p := range c.Delivery.Allow {
+		allow = append(allow, netip.MustParsePrefix(p)) // checked with the configuration
+	}
+	if h.Dev {
+		allow = append(allow, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	h.gate, err = egress.New(egress.Config{Destinations: list, Allow: allow, Clock: h.Clock, Observe: h.observe})
+	if err != nil {
+		return err
+	}
+	dialer, err := h.gate.To("resolver")
+	if err != nil {
+		return err
+	}
+	h.resolver, err = dns.New(dns.Config{Servers: resolvers, Dial: dialer.Dial, Clock: h.Clock})
+	if err == nil {
+		h.gate.Resolve(h.resolver)
+	}
+	return err
+}
+
+func (h *House) resolvers() ([]string, error) {
+	if h.Config.DNS.Resolver != "" {
+		return []string{h.Config.DNS.Resolver}, nil
+	}
+	f, err := os.Open("/etc/resolv.conf")
+	if err != nil {
+		return nil, fault.Because(fault.Invalid, err, "There is no /etc/resolv.conf; set dns.resolver.")
+	}
+	defer f.Close()
+	list, err := dns.Servers(f)
+	if len(list) == 0 && err == nil {
+		list = []string{"127.0.0.1:53"}
+	}
+	return list, err
+}
+
+// openProtect opens floor 3: who may, and the proof.
+func (h *House) openProtect(ctx context.Context) error {
+	h.tenants = tenant.New(h.db, h.vault, h.ids, h.Clock)
+	if err := h.tenants.EnsurePlatform(ctx, "Platform", h.Config.Region); err != nil {
+		return err
+	}
+	h.access = access.New(access.Config{
+		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Tenants: h.tenants, Limits: access.HouseLimits,
+		Passwords: access.NewPasswords(access.HouseCost, max(1, runtime.NumCPU()/2)), Networks: h.Config.SMTP.NetworkCredentials,
+	})
+	return h.openEvidence(ctx)
+}
+
+func (h *House) openEvidence(ctx context.Context) error {
+	p := h.paths()
+	ring, err := evidence.OpenRing(p.evidenceKeys(), h.Config.Hostname+"/evidence", rand.Reader)
+	if err != nil {
+		return err
+	}
+	folder, err := evidence.OpenFolder(p.evidence())
+	if err != nil {
+		return err
+	}
+	h.onClose(folder.Close)
+	h.stage = evidence.NewStage(h.db)
+	h.evidence, err = evidence.Open(ctx, evidence.Config{Tiles: folder, Ring: ring, Staged: h.stage, Clock: h.Clock, Log: h.observe.For("protect/evidence").Log})
+	return err
+}
+
+// Start starts the roles and listens. It returns once every door is open.
+func (h *House) Start(ctx context.Context) error {
+	h.parts.Go("sequence evidence", h.evidence.Run)
+	h.parts.Go("drop destroyed keys", h.refreshKeys)
+	if err := h.startFlow(ctx); err != nil {
+		return err
+	}
+	return h.doors.open(h.parts)
+}
+
+// refreshKeys drops keys that another node destroyed, well within the minute
+// that a certificate waits for.
+func (h *House) refreshKeys(ctx context.Context) error {
+	for {
+		t := h.Clock.NewTimer(20 * time.Second)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C():
+		}
+		if err := h.vault.Refresh(ctx); err != nil && ctx.Err() == nil {
+			h.observe.Log.Warn("refresh keys", "error", err)
+		}
+	}
+}
+
+// Stop closes the doors, lets what is under way finish until wait is over, puts
+// the rest back, and closes the store.
+func (h *House) Stop(wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.parts.Context()), wait)
+	defer cancel()
+	err := h.doors.shut(ctx)
+	if h.queue != nil {
+		err = errors.Join(err, h.queue.Stop(wait))
+	}
+	err = errors.Join(err, h.parts.Stop(wait))
+	return errors.Join(err, h.close())
+}
+
+func (h *House) close() error {
+	var err error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, h.closers[i]())
+	}
+	h.closers = nil
+	return err
+}
