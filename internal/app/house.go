@@ -146,9 +146,9 @@ func (h *House) openBlobs(p paths) (err error) {
 			return err
 		}
 		var bucket object.Bucket
-		bucket, err = object.S3(object.S3Config{
-			Endpoint: c.S3.Endpoint, Bucket: c.S3.Bucket, Region: c.S3.Region,
-			AccessKey: c.S3.AccessKey.Reveal(), SecretKey: c.S3.SecretKey.Reveal(), Plain: c.S3.Plaintext, Transport: dialer.HTTPTransport(),
+		bucket, err = object.NewS3(object.Config{
+			Endpoint: c.S3.Endpoint, TLS: !c.S3.Plaintext, Bucket: c.S3.Bucket, Region: c.S3.Region,
+			Access: c.S3.AccessKey.Reveal(), Secret: c.S3.SecretKey.Reveal(), Dial: dialer.Dial, PathStyle: true,
 		})
 		if err == nil {
 			h.blobs = blob.Bucket(bucket, "blobs/")

@@ -102,6 +102,7 @@ type SMTP struct {
 	PerAddress         int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
 	PerMinute          int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
 	Proxies            []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
+	PlaintextAuth      bool          `yaml:"plaintext_auth" doc:"Take passwords without TLS. Only for a network that nobody else is on."`
 	NetworkCredentials bool          `yaml:"network_credentials" doc:"Let a customer's network be a credential, for senders that cannot AUTH. Who has an address today may not have it tomorrow."`
 	Timeout            time.Duration `yaml:"timeout" doc:"How long a client may be silent." example:"5m"`
 }

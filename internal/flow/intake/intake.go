@@ -38,6 +38,9 @@ type Submission struct {
 	Draft      *blob.Draft
 	Tags       []string
 	Hold       string // why it waits for a person; "" does not hold
+	// MaySend is asked whether the customer may send as the From and Sender
+	// fields say; nil lets everything pass.
+	MaySend func(ctx context.Context, as address.Address) error
 }
 
 // Receipt is what was accepted.
@@ -94,6 +97,9 @@ func (i *Intake) accept(ctx context.Context, s *Submission) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	if err := mayAppear(ctx, s, env); err != nil {
+		return Receipt{}, err
+	}
 	prefix, err := i.prefix(ctx, s, env)
 	if err != nil {
 		return Receipt{}, err
@@ -125,7 +131,7 @@ func (i *Intake) accept(ctx context.Context, s *Submission) (Receipt, error) {
 // arrival is an envelope with what acceptance alone needs.
 type arrival struct {
 	*queue.Envelope
-	from    string // the domain of the From field
+	authors []address.Address // of the From and Sender fields
 	hasDate bool
 	hasID   bool
 }
@@ -157,12 +163,41 @@ func (i *Intake) envelope(s *Submission) (*arrival, error) {
 	if hops >= maxHops {
 		return nil, fault.New(fault.Invalid, "The message has passed 100 hosts; it seems to go round in a circle.")
 	}
-	if list := h.Mailboxes("From"); len(list) > 0 {
-		if from, err := address.Parse(list[0].Address); err == nil {
-			a.from = from.Domain()
+	return a, a.readAuthors(s, &h)
+}
+
+// readAuthors finds whom the message says it is from. A submission says so with
+// exactly one address (RFC 5322 3.6.2 allows more; who answers for them is then
+// unclear, and DMARC knows only one).
+func (a *arrival) readAuthors(s *Submission, h *message.Header) error {
+	for _, name := range []string{"From", "Sender"} {
+		list := h.Mailboxes(name)
+		if s.MaySend != nil && name == "From" && len(list) != 1 {
+			return fault.Field("from", "The message must have one From field with one address.")
+		}
+		for _, m := range list {
+			author, err := address.Parse(m.Address)
+			if err == nil {
+				a.authors = append(a.authors, author)
+			} else if s.MaySend != nil {
+				return fault.Field("from", "The address in the "+name+" field is none.")
+			}
 		}
 	}
-	return a, nil
+	return nil
+}
+
+// mayAppear asks for each author whether the customer may send as it.
+func mayAppear(ctx context.Context, s *Submission, a *arrival) error {
+	if s.MaySend == nil {
+		return nil
+	}
+	for _, author := range a.authors {
+		if err := s.MaySend(ctx, author); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func clip(s string, n int) string {
@@ -186,8 +221,8 @@ func (i *Intake) prefix(ctx context.Context, s *Submission, a *arrival) ([]byte,
 		}
 	}
 	out := i.received(s, a)
-	if s.Direction == history.Outbound && i.Signer != nil && a.from != "" {
-		signed, err := i.Signer.Sign(ctx, s.Tenant, a.from, &prefixed{lacking, s.Draft})
+	if s.Direction == history.Outbound && i.Signer != nil && len(a.authors) > 0 {
+		signed, err := i.Signer.Sign(ctx, s.Tenant, a.authors[0].Domain(), &prefixed{lacking, s.Draft})
 		if err != nil {
 			return nil, fault.Wrap(err, "sign message")
 		}

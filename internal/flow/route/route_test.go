@@ -11,7 +11,9 @@ import (
 
 type ours string
 
-func (o ours) Takes(_ context.Context, a address.Address) (bool, error) { return a.Domain() == string(o), nil }
+func (o ours) Takes(_ context.Context, a address.Address) (bool, error) {
+	return a.Domain() == string(o), nil
+}
 
 func TestTable(t *testing.T) {
 	t.Parallel()

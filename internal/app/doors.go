@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/service"
+	"mailvow/internal/door/smtpserver"
+)
+
+// doors are the listeners of a process.
+type doors struct {
+	list []door
+}
+
+// door is one listener and who answers at it.
+type door struct {
+	name     string
+	listener net.Listener
+	serve    func(context.Context, net.Listener) error
+	shut     func(context.Context) error
+}
+
+// open lets people in at every door.
+func (d *doors) open(parts *service.Group) error {
+	for _, x := range d.list {
+		parts.Go("listen "+x.name, func(ctx context.Context) error { return x.serve(ctx, x.listener) })
+	}
+	return nil
+}
+
+func (d *doors) shut(ctx context.Context) error {
+	var err error
+	for _, x := range d.list {
+		err = errors.Join(err, x.shut(ctx))
+	}
+	return err
+}
+
+// at is the address of a door, or "" if it is closed.
+func (d *doors) at(name string) string {
+	for _, x := range d.list {
+		if x.name == name {
+			return x.listener.Addr().String()
+		}
+	}
+	return ""
+}
+
+// openDoors binds every address before anything is served, so that a taken port
+// stops the start.
+func (h *House) openDoors(ctx context.Context) error {
+	get, err := h.certificates()
+	if err != nil {
+		return err
+	}
+	l := h.Config.Listen
+	for _, m := range []struct {
+		name, addr string
+		role       smtpserver.Role
+	}{{"mx", l.MX, smtpserver.MX}, {"submission", l.Submission, smtpserver.Submission}, {"submissions", l.Submissions, smtpserver.Submissions}} {
+		if m.addr == "" || !h.has(config.RoleSMTP) {
+			continue
+		}
+		if err := h.openMail(m.name, m.addr, m.role, get); err != nil {
+			return err
+		}
+	}
+	return h.openWeb(ctx, get)
+}
+
+type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// certificates says where certificates come from; nil where there are none.
+func (h *House) certificates() (getCertificate, error) {
+	t := h.Config.TLS
+	switch {
+	case t.ACME != nil:
+		return h.acme()
+	case t.Certificate != "":
+		f, err := newFileCertificate(h.Clock, t.Certificate, t.Key)
+		if err != nil {
+			return nil, err
+		}
+		return f.get, nil
+	case h.Dev:
+		made, err := madeUp(h.Clock, "localhost", h.Config.Hostname)
+		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return made, nil }, err
+	}
+	return nil, nil
+}
+
+func (h *House) bind(name, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fault.Because(fault.Invalid, err, fmt.Sprintf("The address %s for %s cannot be used: %v.", addr, name, err)).
+			WithHint("another program may listen there; change listen." + name + " or stop the other program")
+	}
+	if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+		h.gate.Own(a)
+	}
+	return l, nil
+}
+
+func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertificate) error {
+	s := h.Config.SMTP
+	limits := smtpserver.DefaultLimits(role)
+	limits.Connections, limits.ConnectionsPerAddress = s.Connections, s.PerAddress
+	limits.ConnectionRate = smtpserver.Rate{Count: s.PerMinute, Per: time.Minute}
+	limits.MessageSize, limits.Recipients, limits.Command = s.MaxSize, s.MaxRecipients, s.Timeout
+	cfg := smtpserver.Config{
+		Role: role, Hostname: h.Config.Hostname, PlaintextAuth: h.Dev || s.PlaintextAuth, Limits: limits,
+		Backend: h.mailDesk(), Clock: h.Clock, IDs: h.ids, Observe: h.observe,
+	}
+	if get != nil {
+		cfg.TLS = serverTLS(get)
+	}
+	for _, p := range s.Proxies {
+		cfg.ProxyFrom = append(cfg.ProxyFrom, netip.MustParsePrefix(p))
+	}
+	if h.Dev {
+		cfg.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	server, err := smtpserver.New(cfg)
+	if err != nil {
+		return err
+	}
+	listener, err := h.bind(name, addr)
+	if err != nil {
+		return err
+	}
+	h.doors.list = append(h.doors.list, door{name: name, listener: listener, serve: server.Serve, shut: server.Shutdown})
+	return nil
+}
+
+func (h *House) mailDesk() *mailDesk {
+	return &mailDesk{
+		access: h.access, senders: h.senders, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
+		log: h.observe.For("door/smtpserver").Log,
+	}
+}
+
+// webDoor is an HTTP server with the time limits that keep slow clients from
+// holding it.
+func webDoor(name string, l net.Listener, handler http.Handler, t *tls.Config) door {
+	server := &http.Server{
+		Handler: handler, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+	serve := func(_ context.Context, l net.Listener) error {
+		var err error
+		if t != nil {
+			err = server.ServeTLS(l, "", "")
+		} else {
+			err = server.Serve(l)
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	}
+	return door{name: name, listener: l, serve: serve, shut: server.Shutdown}
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"context"
+	"net/netip"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/deliver/local"
+	"mailvow/internal/flow/deliver/remote"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/flow/route"
+)
+
+// openFlow opens floor 4 and the products that the road asks.
+func (h *House) openFlow(ctx context.Context) error {
+	h.history = history.New(h.db, h.vault, h.ids, h.Clock, history.NoRedaction{})
+	if err := h.openProducts(ctx); err != nil {
+		return err
+	}
+	couriers := map[deliver.RouteKind]deliver.Courier{}
+	c := h.Config
+	h.queue = queue.New(queue.Parts{
+		DB: h.db, Vault: h.vault, Blobs: h.blobs, IDs: h.ids, Clock: h.Clock, Observe: h.observe, History: h.history,
+		Gate: h.gatekeeper, Routes: h.routes(), Couriers: couriers,
+	}, queue.Config{Hostname: c.Hostname, Expiry: c.Delivery.Expiry, Couriers: c.Delivery.Couriers, PerLane: c.Delivery.PerSite})
+	h.intake = &intake.Intake{
+		Hostname: c.Hostname, DB: h.db, IDs: h.ids, Clock: h.Clock, Log: h.observe.For("flow/intake").Log,
+		Queue: h.queue, History: h.history, Signer: h.signer,
+	}
+	return h.openCouriers(couriers)
+}
+
+func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) error {
+	dialer, err := h.gate.To("mail")
+	if err != nil {
+		return err
+	}
+	sources := map[string]remote.Source{}
+	if a, err := netip.ParseAddr(h.Config.Delivery.Source); err == nil {
+		sources[""] = remote.Source{Address: a}
+	}
+	smtp, err := remote.New(remote.Config{
+		Hostname: h.Config.Hostname, Dialer: dialer, Resolver: h.resolver, Sources: sources, Clock: h.Clock, Observe: h.observe,
+	})
+	if err != nil {
+		return err
+	}
+	h.onClose(smtp.Close)
+	couriers[deliver.MX], couriers[deliver.Host] = smtp, smtp
+	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.desk, Drafts: h.drafts, Intake: h.intake}
+	return h.openProductCouriers(couriers)
+}
+
+// routes is the operator's routing table. In dev mode everything that is not
+// ours is caught.
+func (h *House) routes() *route.Table {
+	t := &route.Table{Ours: ours{h.desk}}
+	for _, r := range h.Config.Delivery.Routes {
+		t.Static = append(t.Static, route.Static{Domain: r.Domain, Route: hostRoute(r.Host)})
+	}
+	switch {
+	case h.Dev:
+		t.Static, t.Otherwise = nil, deliver.Route{Kind: deliver.Caught}
+	case h.Config.Delivery.Smarthost != nil:
+		t.Otherwise = hostRoute(*h.Config.Delivery.Smarthost)
+	}
+	return t
+}
+
+func hostRoute(h config.Host) deliver.Route {
+	r := deliver.Route{Kind: deliver.Host, Hosts: []string{h.Address}, Username: h.Username, Password: h.Password.Reveal()}
+	switch h.TLS {
+	case "verified":
+		r.TLS = deliver.Verified
+	case "plain":
+		r.TLS = deliver.Plain
+	}
+	return r
+}
+
+// startFlow begins delivering and keeping the look-up index, where this process
+// has the roles for it.
+func (h *House) startFlow(ctx context.Context) error {
+	if h.has(config.RoleDeliver) {
+		if err := h.queue.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
