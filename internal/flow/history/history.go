@@ -52,6 +52,7 @@ type History struct {
 	add       *db.Bulk
 	converse  *db.Bulk
 	offset    *db.Bulk
+	index     *Index // nil until OpenIndex
 }
 
 // New opens history on a database that has its Schema.

@@ -1,0 +1,201 @@
+package history
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
+)
+
+// Query is what people look for. Zero values do not narrow.
+type Query struct {
+	Recipient address.Address
+	Sender    address.Address
+	Domain    string // of sender or recipient
+	MessageID string // the header field's value
+	State     State
+	Direction Direction
+	From      time.Time
+	To        time.Time
+	Before    ids.Message // the last one of the page before
+	Limit     int         // 50 when zero, 200 at most
+}
+
+// State is where a whole message stands.
+type State string
+
+// The states of a message.
+const (
+	StateQueued    State = "queued"
+	StateDelivered State = "delivered"
+	StateDeferred  State = "deferred"
+	StateFailed    State = "failed"
+	StateHeld      State = "held"
+	StateMixed     State = "mixed"
+)
+
+// Summary is one message in a list.
+type Summary struct {
+	Message    ids.Message
+	Tenant     ids.Tenant
+	Direction  Direction
+	Sender     string
+	Recipients []string
+	Subject    string
+	Size       int64
+	Tags       []string
+	At         time.Time
+	State      State
+}
+
+const (
+	pageLimit = 200
+	// maxLooked bounds the messages opened for one page when the state narrows.
+	maxLooked = 2000
+)
+
+// Search gives one page, newest first, and the message to go on before, or zero
+// after the last.
+func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary, ids.Message, error) {
+	if q.Limit <= 0 || q.Limit > pageLimit {
+		q.Limit = min(max(q.Limit, 50), pageLimit)
+	}
+	if !q.To.IsZero() {
+		if upto := ids.FirstAt[ids.Message](q.To); q.Before == 0 || upto < q.Before {
+			q.Before = upto
+		}
+	}
+	var page []Summary
+	for looked := 0; looked < maxLooked; {
+		list, err := h.candidates(ctx, s, q)
+		if err != nil || len(list) == 0 {
+			return page, 0, err
+		}
+		looked += len(list)
+		events, err := h.OfMany(ctx, s, list)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, sum := range Summarise(events) {
+			q.Before = sum.Message
+			if !q.wants(sum) {
+				continue
+			}
+			if page = append(page, sum); len(page) == q.Limit {
+				return page, q.Before, nil
+			}
+		}
+		q.Before = list[len(list)-1]
+		if len(list) < q.Limit {
+			return page, 0, nil
+		}
+	}
+	return page, q.Before, nil
+}
+
+func (q *Query) wants(s Summary) bool {
+	return (q.State == "" || q.State == s.State) && (q.Direction == 0 || q.Direction == s.Direction) && (q.From.IsZero() || !s.At.Before(q.From))
+}
+
+// candidates are the next messages that can match: by the look-up index where
+// the query names somebody, else by time.
+func (h *History) candidates(ctx context.Context, s scope.Scope, q Query) ([]ids.Message, error) {
+	if q.Recipient.IsNull() && q.Sender.IsNull() && q.Domain == "" && q.MessageID == "" {
+		return h.Recent(ctx, s, q.Before, q.From, q.Limit)
+	}
+	if h.index == nil {
+		return nil, fault.New(fault.Unavailable, "The look-up index is not open on this node.")
+	}
+	found, err := h.index.messages(ctx, s, q)
+	if err != nil {
+		return nil, err
+	}
+	first := ids.FirstAt[ids.Message](q.From)
+	var list []ids.Message
+	for _, m := range found {
+		if (q.Before == 0 || m < q.Before) && (q.From.IsZero() || m >= first) {
+			if list = append(list, m); len(list) == q.Limit {
+				break
+			}
+		}
+	}
+	return list, nil
+}
+
+// Summarise groups events (of whole messages, newest message first) by message.
+func Summarise(events []Event) []Summary {
+	var list []Summary
+	for len(events) > 0 {
+		n := 1
+		for n < len(events) && events[n].Message == events[0].Message {
+			n++
+		}
+		if sum, ok := summarise(events[:n]); ok {
+			list = append(list, sum)
+		}
+		events = events[n:]
+	}
+	return list
+}
+
+func summarise(events []Event) (Summary, bool) {
+	i := slices.IndexFunc(events, func(e Event) bool { return e.Kind == Accepted })
+	if i < 0 {
+		return Summary{}, false
+	}
+	a := events[i]
+	sum := Summary{
+		Message: a.Message, Tenant: a.Tenant, Direction: a.Direction, Sender: a.Detail.Sender, Recipients: a.Detail.Recipients,
+		Subject: a.Detail.Subject, Size: a.Detail.Size, Tags: a.Detail.Tags, At: a.At,
+	}
+	sum.State = StateOf(events)
+	return sum, true
+}
+
+// StateOf reads a message's state off its events, oldest first.
+func StateOf(events []Event) State {
+	last := map[ids.Recipient]Kind{}
+	expected := 0
+	for _, e := range events {
+		switch e.Kind {
+		case Accepted:
+			expected = len(e.Detail.Recipients)
+		case Delivered, Deferred, Failed, Expired, Suppressed, Cancelled, Held, Released:
+			last[e.Recipient] = e.Kind
+		case Notified, Superseded:
+		}
+	}
+	seen := map[State]int{}
+	for _, k := range last {
+		seen[stateOfKind(k)]++
+	}
+	if open := expected - len(last); open > 0 {
+		seen[StateQueued] += open
+	}
+	if len(seen) > 1 {
+		return StateMixed
+	}
+	for s := range seen {
+		return s
+	}
+	return StateQueued
+}
+
+func stateOfKind(k Kind) State {
+	switch k {
+	case Delivered:
+		return StateDelivered
+	case Deferred:
+		return StateDeferred
+	case Failed, Expired, Suppressed, Cancelled:
+		return StateFailed
+	case Held:
+		return StateHeld
+	case Accepted, Released, Notified, Superseded:
+	}
+	return StateQueued
+}
