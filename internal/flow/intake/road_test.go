@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/keep/lookup"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
 )
@@ -206,7 +207,7 @@ func (r *road) settled() {
 
 const mail = "From: Ann <ann@src.test>\r\nTo: bob@dst.test\r\nSubject: Hello =?utf-8?q?B=C3=B6b?=\r\n\r\nbody line\r\n"
 
-func schemas() []db.Schema { return []db.Schema{history.Schema(), queue.Schema()} }
+func schemas() []db.Schema { return []db.Schema{lookup.Schema, history.Schema(), queue.Schema()} }
 
 func TestDeliveredAndGone(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,7 @@ func TestSearch(t *testing.T) {
 		r.start()
 		first := r.send("ann@src.test", mail, "bob@dst.test")
 		second := r.send("ann@src.test", mail, "Carol@dst.test", "nobody@else.test")
-		r.courier.wait(t, 4) // one parcel, two parcels, one notice
+		r.courier.wait(t, 3) // one parcel each, one notice
 		r.settled()
 		if err := index.CatchUp(t.Context()); err != nil {
 			t.Fatal(err)
