@@ -83,8 +83,6 @@ type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 func (h *House) certificates() (getCertificate, error) {
 	t := h.Config.TLS
 	switch {
-	case t.ACME != nil:
-		return h.acme()
 	case t.Certificate != "":
 		f, err := newFileCertificate(h.Clock, t.Certificate, t.Key)
 		if err != nil {
@@ -143,7 +141,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 
 func (h *House) mailDesk() *mailDesk {
 	return &mailDesk{
-		access: h.access, senders: h.senders, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
+		access: h.access, senders: h.relay, desk: h.inbound, routes: h.routes(), drafts: h.drafts, intake: h.intake,
 		log: h.observe.For("door/smtpserver").Log,
 	}
 }

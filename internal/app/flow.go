@@ -3,15 +3,23 @@ package app
 import (
 	"context"
 	"net/netip"
+	"runtime"
 
 	"mailvow/internal/app/config"
+	"mailvow/internal/base/limit"
 	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/deliver/caught"
 	"mailvow/internal/flow/deliver/local"
 	"mailvow/internal/flow/deliver/remote"
+	"mailvow/internal/flow/deliver/webhook"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/route"
+	"mailvow/internal/flow/suppress"
+	"mailvow/internal/product/inbound"
+	"mailvow/internal/product/relay"
 )
 
 // openFlow opens floor 4 and the products that the road asks.
@@ -24,11 +32,11 @@ func (h *House) openFlow(ctx context.Context) error {
 	c := h.Config
 	h.queue = queue.New(queue.Parts{
 		DB: h.db, Vault: h.vault, Blobs: h.blobs, IDs: h.ids, Clock: h.Clock, Observe: h.observe, History: h.history,
-		Gate: h.gatekeeper, Routes: h.routes(), Couriers: couriers,
+		Gate: h.suppress, Routes: h.routes(), Couriers: couriers,
 	}, queue.Config{Hostname: c.Hostname, Expiry: c.Delivery.Expiry, Couriers: c.Delivery.Couriers, PerLane: c.Delivery.PerSite})
 	h.intake = &intake.Intake{
 		Hostname: c.Hostname, DB: h.db, IDs: h.ids, Clock: h.Clock, Log: h.observe.For("flow/intake").Log,
-		Queue: h.queue, History: h.history, Signer: h.signer,
+		Queue: h.queue, History: h.history, Signer: h.relay,
 	}
 	return h.openCouriers(couriers)
 }
@@ -48,16 +56,40 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	if err != nil {
 		return err
 	}
-	h.onClose(smtp.Close)
+	h.onClose(func() error { smtp.Close(); return nil })
+	h.courier = smtp
 	couriers[deliver.MX], couriers[deliver.Host] = smtp, smtp
-	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.desk, Drafts: h.drafts, Intake: h.intake}
-	return h.openProductCouriers(couriers)
+	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.inbound, Drafts: h.drafts, Intake: h.intake}
+	hooks, err := h.gate.To("webhook")
+	if err != nil {
+		return err
+	}
+	post := webhook.New(webhook.Config{Dialer: hooks, Clock: h.Clock})
+	h.onClose(func() error { post.Close(); return nil })
+	couriers[deliver.Webhook] = post
+	couriers[deliver.Caught] = caught.New(h.inbox, h.Clock)
+	return nil
+}
+
+// openProducts opens floor 5 and what stands beside the road.
+func (h *House) openProducts(ctx context.Context) (err error) {
+	if h.suppress, err = suppress.New(ctx, h.db, h.vault, h.ids, h.Clock); err != nil {
+		return err
+	}
+	h.inbox = inbox.New(h.db, h.vault, h.ids, h.drafts, h.blobs)
+	h.relay = relay.New(relay.Config{}, relay.Parts{
+		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Resolver: h.resolver, RSA: limit.NewPlaces(runtime.NumCPU()),
+	})
+	h.inbound = inbound.New(h.db, h.vault, h.ids, h.Clock, h.relay)
+	h.inbound.Dev = h.Dev
+	h.index, err = h.history.OpenIndex(ctx)
+	return err
 }
 
 // routes is the operator's routing table. In dev mode everything that is not
 // ours is caught.
 func (h *House) routes() *route.Table {
-	t := &route.Table{Ours: ours{h.desk}}
+	t := &route.Table{Ours: h.inbound}
 	for _, r := range h.Config.Delivery.Routes {
 		t.Static = append(t.Static, route.Static{Domain: r.Domain, Route: hostRoute(r.Host)})
 	}
@@ -89,5 +121,7 @@ func (h *House) startFlow(ctx context.Context) error {
 			return err
 		}
 	}
+	h.parts.Go("index history", h.index.Run)
+	h.parts.Go("close idle connections", h.courier.Run)
 	return nil
 }

@@ -13,19 +13,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"mailvow/internal/app/stored"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/service"
+	"mailvow/internal/flow/deliver/remote"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
+	"mailvow/internal/flow/suppress"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/egress"
 	"mailvow/internal/keep/object"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/product/inbound"
+	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/tenant"
@@ -54,8 +60,15 @@ type House struct {
 	stage    *evidence.Stage
 
 	history *history.History
+	index   *history.Index
 	queue   *queue.Queue
 	intake  *intake.Intake
+	inbox   *inbox.Inbox
+	courier *remote.Courier
+
+	suppress *suppress.Store
+	relay    *relay.Store
+	inbound  *inbound.Store
 
 	doors doors
 }
@@ -82,11 +95,6 @@ func Build(ctx context.Context, s Settings) (_ *House, err error) {
 	return h, nil
 }
 
-// schemas are what every package stores, in the order of the floors.
-func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema(), access.Schema(), evidence.Schema(), history.Schema(), queue.Schema()}
-}
-
 func (h *House) onClose(f func() error) { h.closers = append(h.closers, f) }
 
 // openKeep opens floor 2: what may be dialled, rows, keys, bytes.
@@ -97,9 +105,9 @@ func (h *House) openKeep(ctx context.Context) error {
 	c, p := h.Config, h.paths()
 	var err error
 	h.db, err = db.Open(ctx, db.Config{
-		Dir: p.database(), Postgres: c.Data.Postgres.Reveal(), Clock: h.Clock, Observe: h.observe,
+		Dir: p.database(), Dial: h.dialDatabase, Postgres: c.Data.Postgres.Reveal(), Clock: h.Clock, Observe: h.observe,
 		Space: db.SpaceMarks{Alert: c.Data.Space.Alert, NoNewMail: c.Data.Space.NoNew, ReadOnly: c.Data.Space.ReadOnly, Reserve: c.Data.Space.Reserve},
-	}, schemas()...)
+	}, stored.Schemas()...)
 	if err != nil {
 		return err
 	}
@@ -173,6 +181,11 @@ func (h *House) openEgress() error {
 		return err
 	}
 	list = append(list, egress.Destination{Name: "resolver", Purpose: "look up names", Owner: egress.Operator, Hosts: resolvers})
+	database, err := h.databaseDestination()
+	if err != nil {
+		return err
+	}
+	list = append(list, database...)
 	for _, o := range c.Outside {
 		for _, host := range o.Hosts {
 			list = append(list, egress.Destination{Name: host, Purpose: o.Purpose, Region: o.Region, Owner: egress.Operator, Hosts: []string{host}})

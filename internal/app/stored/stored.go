@@ -7,6 +7,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/keep/blob"
@@ -29,7 +30,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, evidence.Schema(),
-		history.Schema(), queue.Schema(), suppress.Schema, relay.Schema, inbound.Schema, httpapi.Schema,
+		history.Schema(), queue.Schema(), suppress.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema,
 	}
 }
 
@@ -38,7 +39,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration, column.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration,
-		history.Declaration, queue.Declaration, suppress.Declaration, relay.Declaration, inbound.Declaration, httpapi.Declaration,
+		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration,
 	}
 }
 

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 -- Where mail to a customer's addresses goes.
 
 -- migration: 1
@@ -41,37 +40,3 @@ update inbound_route set sealed = $4, changed = $5 where id = $3 and ($1 = 1 or 
 
 -- query: delete
 delete from inbound_route where id = $3 and ($1 = 1 or tenant = $2)
-=======
--- The addresses that customers take mail at, and where it goes.
-
--- migration: 1
-create table inbound_route (
-  id      int  not null primary key,
-  tenant  int  not null,
-  hash    blob not null, -- keyed hash of the pattern, platform key: the customer is not known before
-  created int  not null,
-  sealed  blob not null  -- pattern, endpoint, signing secret
-);
-create unique index inbound_route_hash on inbound_route (hash);
-create index inbound_route_tenant on inbound_route (tenant, id);
-
--- query: add
-insert into inbound_route (id, tenant, hash, created, sealed) values ($1, $2, $3, $4, $5)
-on conflict (hash) do nothing
-
--- query: by_hash
-select id, tenant, created, sealed from inbound_route where hash = $1
-
--- query: get
-select id, tenant, created, sealed from inbound_route where id = $1 and ($2 = 1 or tenant = $3)
-
--- query: list
-select id, tenant, created, sealed from inbound_route
-where id < $1 and ($2 = 1 or tenant = $3) order by id desc limit $4
-
--- query: change
-update inbound_route set hash = $2, sealed = $3 where id = $1 and ($4 = 1 or tenant = $5)
-
--- query: drop
-delete from inbound_route where id = $1 and ($2 = 1 or tenant = $3)
->>>>>>> 3c4c30c (product/inbound: which addresses a customer takes mail at, and where it goes)

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 package inbound
 
 import (
@@ -42,32 +41,6 @@ func each(t *testing.T, f func(*testing.T, *Store, owns, *lab.Clock)) {
 }
 
 func mail(t testing.TB, s string) address.Address {
-=======
-package inbound_test
-
-import (
-	"context"
-	"testing"
-
-	"mailvow/internal/base/address"
-	"mailvow/internal/base/clock"
-	"mailvow/internal/base/fault"
-	"mailvow/internal/base/ids"
-	"mailvow/internal/base/scope"
-	"mailvow/internal/keep/db"
-	"mailvow/internal/lab"
-	"mailvow/internal/lab/keys"
-	"mailvow/internal/product/inbound"
-)
-
-type domains map[string]ids.Tenant
-
-func (d domains) MayReceive(_ context.Context, t ids.Tenant, domain string) (bool, error) {
-	return d[domain] == t, nil
-}
-
-func parse(t *testing.T, s string) address.Address {
->>>>>>> 3c4c30c (product/inbound: which addresses a customer takes mail at, and where it goes)
 	t.Helper()
 	a, err := address.Parse(s)
 	if err != nil {
@@ -76,7 +49,6 @@ func parse(t *testing.T, s string) address.Address {
 	return a
 }
 
-<<<<<<< HEAD
 func (s *Store) mustAdd(t testing.TB, tenant ids.Tenant, pattern, url string) Route {
 	t.Helper()
 	r, err := s.Add(t.Context(), tenant, pattern, url)
@@ -228,55 +200,10 @@ func TestChange(t *testing.T) {
 		}
 		if _, err := s.Match(ctx, mail(t, "bob@in.example")); !fault.Is(err, fault.NotFound) {
 			t.Error("removed and still matching", err)
-=======
-func TestRoutes(t *testing.T) {
-	t.Parallel()
-	lab.EachDB(t, []db.Schema{inbound.Schema()}, func(t *testing.T, d *db.DB) {
-		source := ids.NewSource(clock.Wall{}, 1, 0)
-		s := inbound.New(d, keys.Vault(t, clock.Wall{}, source), source, clock.Wall{}, domains{"in.test": 7, "other.test": 8})
-		all, secret, err := s.Add(t.Context(), 7, "*@In.Test", "https://hook.test/all")
-		if err != nil || len(secret) < 40 {
-			t.Fatal(secret, err)
-		}
-		if _, _, err := s.Add(t.Context(), 7, "box+*@in.test", "https://hook.test/sub"); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := s.Add(t.Context(), 7, "Box@in.test", "https://hook.test/box"); err != nil {
-			t.Fatal(err)
-		}
-		for to, want := range map[string]string{"x@in.test": "all", "BOX@in.test": "box", "box+a@in.test": "sub", "box+@in.test": "sub", "a+b@in.test": "all"} {
-			tenant, r, found, err := s.Recipient(t.Context(), parse(t, to))
-			if err != nil || !found || tenant != 7 || r.URL != "https://hook.test/"+want {
-				t.Errorf("%s: %v %v %v, want %s", to, r.URL, found, err, want)
-			}
-		}
-		if _, _, found, _ := s.Recipient(t.Context(), parse(t, "x@elsewhere.test")); found {
-			t.Error("a foreign domain was taken")
-		}
-		refused(t, s)
-		if _, err := s.Change(t.Context(), scope.Tenant(8), all.ID, "https://evil.test/"); !fault.Is(err, fault.NotFound) {
-			t.Errorf("another customer changed the route: %v", err)
-		}
-		if _, err := s.Change(t.Context(), scope.Tenant(7), all.ID, "https://hook.test/new"); err != nil {
-			t.Fatal(err)
-		}
-		if _, r, _, _ := s.Recipient(t.Context(), parse(t, "x@in.test")); r.URL != "https://hook.test/new" || len(r.Secret) != 32 {
-			t.Errorf("after the change: %+v", r)
-		}
-		if err := s.Remove(t.Context(), scope.Tenant(7), all.ID); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, found, _ := s.Recipient(t.Context(), parse(t, "x@in.test")); found {
-			t.Error("a removed route still takes mail")
-		}
-		if list, err := s.List(t.Context(), scope.Tenant(7), 0, 10); err != nil || len(list) != 2 {
-			t.Errorf("left %d, %v", len(list), err)
->>>>>>> 3c4c30c (product/inbound: which addresses a customer takes mail at, and where it goes)
 		}
 	})
 }
 
-<<<<<<< HEAD
 // TestBounded: many recipients of one pattern do not fill memory.
 func TestBounded(t *testing.T) {
 	t.Parallel()
@@ -286,48 +213,16 @@ func TestBounded(t *testing.T) {
 	}
 	if len(m.each) > maxMatches {
 		t.Error(len(m.each))
-=======
-func refused(t *testing.T, s *inbound.Store) {
-	t.Helper()
-	for _, c := range []struct {
-		tenant       ids.Tenant
-		pattern, url string
-	}{
-		{7, "*@in.test", "https://hook.test/"},  // there already
-		{8, "a@in.test", "https://hook.test/"},  // not this customer's domain
-		{7, "a*@in.test", "https://hook.test/"}, // a star in the middle
-		{7, "+*@in.test", "https://hook.test/"},
-		{7, "in.test", "https://hook.test/"},
-		{7, "c@in.test", "http://hook.test/"}, // not encrypted
-		{7, "c@in.test", "ftp://hook.test/"},
-		{7, "c@in.test", "hook.test"},
-	} {
-		if r, _, err := s.Add(t.Context(), c.tenant, c.pattern, c.url); err == nil {
-			t.Errorf("%s to %s was taken as %+v", c.pattern, c.url, r)
-		}
->>>>>>> 3c4c30c (product/inbound: which addresses a customer takes mail at, and where it goes)
 	}
 }
 
 func FuzzPattern(f *testing.F) {
-<<<<<<< HEAD
 	f.Add("*@in.example")
 	f.Add("a+*@b.c")
 	f.Fuzz(func(t *testing.T, text string) {
 		pattern, domain, err := Pattern(text)
 		if err == nil && (!strings.HasSuffix(pattern, "@"+domain) || domain == "" || strings.ContainsAny(pattern, "\r\n\x00")) {
 			t.Errorf("%q: %q %q", text, pattern, domain)
-=======
-	f.Add("*@a.b")
-	f.Add("a+*@b.c")
-	f.Fuzz(func(t *testing.T, s string) {
-		p, _, err := inbound.Pattern(s)
-		if err != nil {
-			return
-		}
-		if again, _, err := inbound.Pattern(p); err != nil || again != p {
-			t.Fatalf("%q gives %q, which gives %q, %v", s, p, again, err)
->>>>>>> 3c4c30c (product/inbound: which addresses a customer takes mail at, and where it goes)
 		}
 	})
 }

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/door/httpapi"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
+)
+
+// openWeb binds API and console.
+func (h *House) openWeb(_ context.Context, get getCertificate) error {
+	l := h.Config.Listen
+	if !h.has(config.RoleAPI) && !h.has(config.RoleConsole) {
+		return nil
+	}
+	handler, err := h.web()
+	if err != nil {
+		return err
+	}
+	if l.HTTP != "" {
+		listener, err := h.bind("http", l.HTTP)
+		if err != nil {
+			return err
+		}
+		h.doors.list = append(h.doors.list, webDoor("http", listener, h.plainWeb(handler), nil))
+	}
+	if l.HTTPS != "" {
+		listener, err := h.bind("https", l.HTTPS)
+		if err != nil {
+			return err
+		}
+		h.doors.list = append(h.doors.list, webDoor("https", listener, handler, serverTLS(get, "h2", "http/1.1")))
+	}
+	return nil
+}
+
+// plainWeb answers without TLS: everything in dev mode and where there is no
+// HTTPS door, else a redirect.
+func (h *House) plainWeb(handler http.Handler) http.Handler {
+	if h.Config.Listen.HTTPS == "" {
+		return handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if !contains(h.webHosts(), host) {
+			http.Error(w, "This server has another name.", http.StatusMisdirectedRequest)
+			return
+		}
+		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusPermanentRedirect)
+	})
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if strings.EqualFold(x, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// webHosts are the names under which API and console may be called.
+func (h *House) webHosts() []string {
+	hosts := append([]string{h.Config.Hostname}, h.Config.Web.Hosts...)
+	if u, err := url.Parse(h.Config.Web.URL); err == nil && u.Hostname() != "" {
+		hosts = append(hosts, u.Hostname())
+	}
+	if h.Dev {
+		hosts = append(hosts, "localhost", "127.0.0.1", "::1")
+	}
+	return hosts
+}
+
+// web joins API and console under one origin.
+func (h *House) web() (http.Handler, error) {
+	api, err := httpapi.New(httpapi.Config{
+		Hosts: h.webHosts(), SecureCookies: !h.Dev && h.Config.Listen.HTTPS != "", MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
+	}, httpapi.Parts{
+		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h,
+		Ready: h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h.withConsole(api), nil
+}
+
+// ready says whether this process can do its work.
+func (h *House) ready(ctx context.Context) error {
+	if h.db.Space() == db.ReadOnly {
+		return fault.New(fault.ReadOnly, "The disk is full; nothing is written.")
+	}
+	_, err := h.db.Now(ctx)
+	return err
+}
+
+// Act implements httpapi.Acts: an administrative act goes into the evidence log.
+func (h *House) Act(ctx context.Context, who access.Principal, operation string) error {
+	leaf := evidence.Leaf{
+		ID: ids.New[ids.Leaf](h.ids), At: evidence.On(h.Clock.Now()), Tenant: who.Tenant,
+		By: evidence.Actor{Role: actingAs(who)}, Body: &evidence.Act{Act: operation},
+	}
+	err := h.db.Change(ctx, "record an act", func(tx *db.Tx) error { return h.stage.Stage(ctx, tx, leaf) })
+	h.evidence.Nudge()
+	return err
+}
+
+// actingAs is the capacity in which somebody acts; a token acts as a developer.
+func actingAs(p access.Principal) evidence.Role {
+	switch p.Role {
+	case access.Operator:
+		return evidence.ByOperator
+	case access.Owner:
+		return evidence.ByOwner
+	case access.Admin:
+		return evidence.ByAdmin
+	case access.Viewer:
+		return evidence.ByViewer
+	case access.Developer:
+	}
+	return evidence.ByDeveloper
+}
+
+// withConsole puts the console beside the API where this process has that role.
+func (h *House) withConsole(api http.Handler) http.Handler { return api }
