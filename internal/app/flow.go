@@ -59,7 +59,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	h.onClose(func() error { smtp.Close(); return nil })
 	h.courier = smtp
 	couriers[deliver.MX], couriers[deliver.Host] = smtp, smtp
-	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.inbound, Drafts: h.drafts, Intake: h.intake}
+	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.desk, Drafts: h.drafts, Intake: h.intake}
 	hooks, err := h.gate.To("webhook")
 	if err != nil {
 		return err
@@ -80,8 +80,8 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	h.relay = relay.New(relay.Config{}, relay.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Resolver: h.resolver, RSA: limit.NewPlaces(runtime.NumCPU()),
 	})
-	h.inbound = inbound.New(h.db, h.vault, h.ids, h.Clock, h.relay)
-	h.inbound.Dev = h.Dev
+	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay})
+	h.desk = newFrontDesk(h.inbound, h.Clock)
 	h.index, err = h.history.OpenIndex(ctx)
 	return err
 }
@@ -89,7 +89,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 // routes is the operator's routing table. In dev mode everything that is not
 // ours is caught.
 func (h *House) routes() *route.Table {
-	t := &route.Table{Ours: h.inbound}
+	t := &route.Table{Ours: h.desk}
 	for _, r := range h.Config.Delivery.Routes {
 		t.Static = append(t.Static, route.Static{Domain: r.Domain, Route: hostRoute(r.Host)})
 	}

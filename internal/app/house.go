@@ -69,6 +69,7 @@ type House struct {
 	suppress *suppress.Store
 	relay    *relay.Store
 	inbound  *inbound.Store
+	desk     *frontDesk
 
 	doors doors
 }

@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/door/console"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
@@ -96,7 +97,7 @@ func (h *House) web() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.withConsole(api), nil
+	return h.withConsole(api)
 }
 
 // ready says whether this process can do its work.
@@ -135,5 +136,20 @@ func actingAs(p access.Principal) evidence.Role {
 	return evidence.ByDeveloper
 }
 
-// withConsole puts the console beside the API where this process has that role.
-func (h *House) withConsole(api http.Handler) http.Handler { return api }
+// withConsole puts the console beside the API where this process has that role:
+// paths that the API does not have are the console's.
+func (h *House) withConsole(api http.Handler) (http.Handler, error) {
+	if !h.has(config.RoleConsole) {
+		return api, nil
+	}
+	pages, err := console.New()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs", "/docs/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, api)
+	}
+	return mux, nil
+}

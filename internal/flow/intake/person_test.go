@@ -131,11 +131,9 @@ func subject(p *persons, s scope.Scope, who string) pledge.Subject {
 	return pledge.Subject{Scope: s, Address: parse(p.t, who)}
 }
 
-func personSchemas() []db.Schema { return append(schemas(), lookup.Schema) }
-
 func TestAPersonIsErasedFromQueueAndHistory(t *testing.T) {
 	t.Parallel()
-	lab.EachDB(t, personSchemas(), func(t *testing.T, d *db.DB) {
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
 		p := newPersons(t, d)
 		shared := p.hold(tenant, "ann@src.test", mail, "Bob@dst.test", "carol@dst.test")
 		from := p.hold(tenant, "bob@dst.test", strings.Replace(mail, "Subject:", "Message-ID: <bobs@dst.test>\r\nSubject:", 1), "carol@dst.test")
@@ -205,7 +203,7 @@ func TestAPersonIsErasedFromQueueAndHistory(t *testing.T) {
 // outcome is written afterwards, and the repeat reaches it.
 func TestWhatIsCommittedLaterIsReached(t *testing.T) {
 	t.Parallel()
-	p := newPersons(t, lab.DB(t, personSchemas()...))
+	p := newPersons(t, lab.DB(t, schemas()...))
 	receipt := p.send("ann@src.test", mail, "bob@dst.test") // born leased
 	bob := subject(p, scope.Everyone, "bob@dst.test")
 	gone, err := p.waits.Erase(t.Context(), bob)
@@ -234,7 +232,7 @@ func TestWhatIsCommittedLaterIsReached(t *testing.T) {
 
 func TestRestrictedMailWaits(t *testing.T) {
 	t.Parallel()
-	lab.EachDB(t, personSchemas(), func(t *testing.T, d *db.DB) {
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
 		p := newPersons(t, d)
 		m := p.hold(tenant, "ann@src.test", mail, "bob@dst.test", "carol@dst.test")
 		if _, err := p.queue.Release(t.Context(), scope.Tenant(tenant), queue.Selection{Message: m.Message}); err != nil {
@@ -271,7 +269,7 @@ func TestRestrictedMailWaits(t *testing.T) {
 
 func TestAPersonGetsTheirMail(t *testing.T) {
 	t.Parallel()
-	p := newPersons(t, lab.DB(t, personSchemas()...))
+	p := newPersons(t, lab.DB(t, schemas()...))
 	p.hold(tenant, "ann@src.test", mail, "bob@dst.test", "carol@dst.test")
 	bob := subject(p, scope.Tenant(tenant), "bob@dst.test")
 	var said strings.Builder
@@ -300,7 +298,7 @@ func TestAPersonGetsTheirMail(t *testing.T) {
 // TestPurgeTakesWhatIsOlder goes by the second, on both databases.
 func TestPurgeTakesWhatIsOlder(t *testing.T) {
 	t.Parallel()
-	lab.EachDB(t, personSchemas(), func(t *testing.T, d *db.DB) {
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
 		p := newPersons(t, d)
 		m := p.hold(tenant, "ann@src.test", mail, "bob@dst.test")
 		events, err := p.history.Of(t.Context(), scope.Everyone, m.Message)

@@ -21,8 +21,8 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
-	"mailvow/internal/keep/vault"
 	"mailvow/internal/keep/lookup"
+	"mailvow/internal/keep/vault"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
 )
@@ -207,38 +207,6 @@ func (r *road) settled() {
 
 const mail = "From: Ann <ann@src.test>\r\nTo: bob@dst.test\r\nSubject: Hello =?utf-8?q?B=C3=B6b?=\r\n\r\nbody line\r\n"
 
-func schemas() []db.Schema { return []db.Schema{lookup.Schema, history.Schema(), queue.Schema()} }
-
-func TestDeliveredAndGone(t *testing.T) {
-	t.Parallel()
-	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
-		r := newRoad(t, d, clock.Wall{})
-		r.start()
-		receipt := r.send("ann@src.test", mail, "bob@dst.test")
-		got := r.courier.wait(t, 1)
-		if !strings.HasSuffix(got[0].content, mail) || !strings.HasPrefix(got[0].content, "Received: by mail.test with ESMTPSA id msg_") {
-			t.Errorf("carried %q", got[0].content)
-		}
-		if !strings.Contains(got[0].content, "\r\nDate: ") || !strings.Contains(got[0].content, "\r\nMessage-ID: <msg_") {
-			t.Errorf("a submitted message without Date and Message-ID must get them: %q", got[0].content)
-		}
-		r.settled()
-		events, err := r.history.Of(t.Context(), scope.Tenant(tenant), receipt.Message)
-		if err != nil || len(events) != 2 || events[0].Kind != history.Accepted || events[1].Kind != history.Delivered {
-			t.Fatalf("history %+v, %v", events, err)
-		}
-		if events[0].Detail.Subject != "Hello Böb" || events[1].Detail.Reply != "250 2.0.0 taken" {
-			t.Errorf("details %+v / %+v", events[0].Detail, events[1].Detail)
-		}
-		if _, err := r.queue.Content(t.Context(), scope.Everyone, receipt.Message); err == nil {
-			t.Error("content outlived its last recipient")
-		}
-		if _, err := r.history.Of(t.Context(), scope.Tenant(tenant+1), receipt.Message); err == nil {
-			t.Error("another customer read the history")
-		}
-	})
-}
-
 func TestEachRecipientHasItsOwnOutcome(t *testing.T) {
 	t.Parallel()
 	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
@@ -305,4 +273,8 @@ func TestWhatWasLeasedSurvivesARestart(t *testing.T) {
 		}
 		r.settled()
 	})
+}
+
+func schemas() []db.Schema {
+	return []db.Schema{lookup.Schema, history.Schema(), queue.Schema()}
 }

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/product/inbound"
+)
+
+// frontDesk says who takes mail to an address. Every recipient of every outgoing
+// message is asked for too, so it remembers for a moment which domains nobody
+// here receives for.
+type frontDesk struct {
+	inbound *inbound.Store
+	clock   clock.Clock
+	mu      sync.Mutex
+	foreign map[string]time.Time // until when
+}
+
+const (
+	foreignFor  = 5 * time.Second
+	foreignSize = 10000
+)
+
+func newFrontDesk(s *inbound.Store, c clock.Clock) *frontDesk {
+	return &frontDesk{inbound: s, clock: c, foreign: map[string]time.Time{}}
+}
+
+// Recipient implements local.Desk and what the MX door asks.
+func (d *frontDesk) Recipient(ctx context.Context, a address.Address) (ids.Tenant, deliver.Route, bool, error) {
+	r, err := d.inbound.Match(ctx, a)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return 0, deliver.Route{}, false, nil
+	case err != nil:
+		return 0, deliver.Route{}, false, err
+	}
+	return r.Tenant, r.Deliver(), true, nil
+}
+
+// Takes implements route.Ours.
+func (d *frontDesk) Takes(ctx context.Context, a address.Address) (bool, error) {
+	now := d.clock.Now()
+	d.mu.Lock()
+	until, known := d.foreign[a.Domain()]
+	d.mu.Unlock()
+	if known && now.Before(until) {
+		return false, nil
+	}
+	ours, err := d.inbound.Handles(ctx, a.Domain())
+	if err != nil {
+		return false, err
+	}
+	if !ours {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if len(d.foreign) >= foreignSize {
+			clear(d.foreign)
+		}
+		d.foreign[a.Domain()] = now.Add(foreignFor)
+		return false, nil
+	}
+	_, _, found, err := d.Recipient(ctx, a)
+	return found, err
+}
