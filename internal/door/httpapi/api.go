@@ -17,13 +17,21 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/base/observe"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/flow/suppress"
+	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/product/inbound"
+	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/tenant"
 )
@@ -60,8 +68,12 @@ type Acts interface {
 	Act(ctx context.Context, who access.Principal, operation string) error
 }
 
-// Parts are what the API speaks to. Those that are nil have their operations
-// answer 503.
+// Senders says which addresses a customer may send as; product/relay fills it.
+type Senders interface {
+	MaySend(ctx context.Context, tenant ids.Tenant, as address.Address) error
+}
+
+// Parts are what the API speaks to.
 type Parts struct {
 	DB      *db.DB
 	Vault   *vault.Vault
@@ -71,6 +83,16 @@ type Parts struct {
 	Access  *access.Store
 	Tenants *tenant.Store
 	Acts    Acts
+	// Sending and receiving.
+	Domains      *relay.Store
+	Inbound      *inbound.Store
+	Suppressions *suppress.Store
+	Senders      Senders
+	Routes       queue.Routes
+	Drafts       *blob.Drafts
+	Intake       *intake.Intake
+	Queue        *queue.Queue
+	History      *history.History
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -134,6 +156,11 @@ func (a *API) routes() {
 	a.credentialRoutes()
 	a.userRoutes()
 	a.customerRoutes()
+	a.domainRoutes()
+	a.inboundRoutes()
+	a.suppressionRoutes()
+	a.messageRoutes()
+	a.queueRoutes()
 	a.plainRoutes()
 }
 

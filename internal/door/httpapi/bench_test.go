@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"io"
@@ -12,15 +13,26 @@ import (
 	"time"
 
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/flow/suppress"
+	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/disk"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
+	"mailvow/internal/product/inbound"
+	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/tenant"
+	"mailvow/internal/standard/dns"
 )
 
 // bench is an API over a real database with the platform and two customers,
@@ -31,10 +43,11 @@ type bench struct {
 	acme  ids.Tenant
 	other ids.Tenant
 	users map[ids.Tenant]map[access.Role]access.User
+	made  map[string]string // things that tests share
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema()}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -54,6 +67,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	cheap := access.Cost{Memory: 8 * limit.KiB, Passes: 1, Threads: 1}
 	p.Access = access.New(access.Config{DB: d, Vault: v, IDs: source, Clock: clock, Tenants: p.Tenants, Passwords: access.NewPasswords(cheap, 2), Limits: access.HouseLimits, Networks: true})
 	p.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
+	road(t, &p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
 	for _, f := range change {
 		f(&c, &p)
@@ -62,9 +76,66 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{API: a, clock: clock, users: map[ids.Tenant]map[access.Role]access.User{}}
+	b := &bench{API: a, clock: clock, users: map[ids.Tenant]map[access.Role]access.User{}, made: map[string]string{}}
 	b.people(t)
 	return b
+}
+
+// everywhere routes all mail to a host that no test reaches.
+type everywhere struct{}
+
+func (everywhere) Route(context.Context, ids.Tenant, address.Address) (deliver.Route, error) {
+	return deliver.Route{Kind: deliver.Host, Hosts: []string{"mx.test:25"}}, nil
+}
+
+// silence is a DNS without a record.
+type silence struct{}
+
+func (silence) TXT(context.Context, string) (dns.Result[string], error) {
+	return dns.Result[string]{}, fault.New(fault.NotFound, "")
+}
+
+func (silence) CNAME(context.Context, string) (dns.Result[string], error) {
+	return dns.Result[string]{}, fault.New(fault.NotFound, "")
+}
+
+// road builds what mail goes through. The queue is not started: what is accepted
+// stays in it.
+func road(t testing.TB, p *Parts) {
+	t.Helper()
+	blobs, err := blob.Folder(disk.Machine{}, t.TempDir(), "test")
+	must(t, err)
+	p.Domains = relay.New(relay.Config{SPF: "include:spf.mail.example"}, relay.Parts{DB: p.DB, Vault: p.Vault, IDs: p.IDs, Clock: p.Clock, Resolver: silence{}, RSA: limit.NewPlaces(1)})
+	p.Inbound = inbound.New(inbound.Config{DB: p.DB, Vault: p.Vault, IDs: p.IDs, Clock: p.Clock, Domains: p.Domains})
+	p.Suppressions, err = suppress.New(t.Context(), p.DB, p.Vault, p.IDs, p.Clock)
+	must(t, err)
+	p.History = history.New(p.DB, p.Vault, p.IDs, p.Clock, history.NoRedaction{})
+	p.Queue = queue.New(queue.Parts{
+		DB: p.DB, Vault: p.Vault, Blobs: blobs, IDs: p.IDs, Clock: p.Clock, Observe: p.Observe, History: p.History, Gate: p.Suppressions, Routes: everywhere{},
+	}, queue.Config{Hostname: "mail.test", Couriers: 1})
+	p.Drafts = blob.NewDrafts(blobs, 64<<10)
+	p.Intake = &intake.Intake{Hostname: "mail.test", DB: p.DB, IDs: p.IDs, Clock: p.Clock, Log: p.Observe.Log, Queue: p.Queue, History: p.History, Signer: p.Domains}
+	p.Senders, p.Routes = p.Domains, everywhere{}
+}
+
+// domain makes a domain a customer's.
+func (b *bench) domain(t testing.TB, in ids.Tenant, name string) relay.Domain {
+	t.Helper()
+	d, err := b.parts.Domains.Add(t.Context(), in, name)
+	must(t, err)
+	d, err = b.parts.Domains.Vouch(t.Context(), d.ID)
+	must(t, err)
+	return d
+}
+
+// domainOf is a domain that is a customer's own.
+func (b *bench) domainOf(t testing.TB, in ids.Tenant) string {
+	t.Helper()
+	name := "own" + in.String()[4:] + ".example"
+	if b.made[name] == "" {
+		b.made[name] = b.domain(t, in, name).Name
+	}
+	return name
 }
 
 func (b *bench) people(t testing.TB) {

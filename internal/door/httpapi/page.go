@@ -8,8 +8,8 @@ import (
 	"mailvow/internal/base/ids"
 )
 
-// paging is how every list is asked for.
-type paging struct {
+// Paging is how every list is asked for.
+type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
 	Cursor string `query:"cursor" maxLength:"1024" doc:"The next of the page before."`
 }
@@ -26,7 +26,7 @@ type pageOut[T any] struct{ Body Page[T] }
 func listing(list string, who Asker) string { return list + "\x00" + who.Tenant.String() }
 
 // pageOf serves a list that goes downward by identifier.
-func pageOf[T any, V any](a *API, list string, in paging, fetch func(before int64, limit int) ([]T, error), id func(T) int64, view func(T) V) (*pageOut[V], error) {
+func pageOf[T any, V any](a *API, list string, in Paging, fetch func(before int64, limit int) ([]T, error), id func(T) int64, view func(T) V) (*pageOut[V], error) {
 	position, err := a.cursors.open(list, in.Cursor)
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func viewToken(t access.Token) Token {
 	return v
 }
 
-func (a *API) listTokens(ctx context.Context, who Asker, in *paging) (*pageOut[Token], error) {
+func (a *API) listTokens(ctx context.Context, who Asker, in *Paging) (*pageOut[Token], error) {
 	return pageOf(a, listing("tokens", who), *in, func(before int64, limit int) ([]access.Token, error) {
 		return a.parts.Access.Tokens(ctx, who.Scope, ids.Token(before), limit)
 	}, func(t access.Token) int64 { return int64(t.ID) }, viewToken)
@@ -113,7 +113,7 @@ func viewCredential(c access.Credential) Credential {
 	return v
 }
 
-func (a *API) listCredentials(ctx context.Context, who Asker, in *paging) (*pageOut[Credential], error) {
+func (a *API) listCredentials(ctx context.Context, who Asker, in *Paging) (*pageOut[Credential], error) {
 	return pageOf(a, listing("credentials", who), *in, func(before int64, limit int) ([]access.Credential, error) {
 		return a.parts.Access.Credentials(ctx, who.Scope, ids.Credential(before), limit)
 	}, func(c access.Credential) int64 { return int64(c.ID) }, viewCredential)

@@ -73,7 +73,7 @@ func viewUser(u access.User) User {
 	}
 }
 
-func (a *API) listUsers(ctx context.Context, who Asker, in *paging) (*pageOut[User], error) {
+func (a *API) listUsers(ctx context.Context, who Asker, in *Paging) (*pageOut[User], error) {
 	return pageOf(a, listing("users", who), *in, func(before int64, limit int) ([]access.User, error) {
 		return a.parts.Access.Users(ctx, who.Scope, ids.User(before), limit)
 	}, func(u access.User) int64 { return int64(u.ID) }, viewUser)
@@ -208,7 +208,7 @@ func viewCustomer(t tenant.Tenant) Customer {
 	return Customer{ID: t.ID.String(), Name: t.Name, State: string(t.State), Region: t.Region, CreatedAt: t.Created.UTC()}
 }
 
-func (a *API) listCustomers(ctx context.Context, who Asker, in *paging) (*pageOut[Customer], error) {
+func (a *API) listCustomers(ctx context.Context, who Asker, in *Paging) (*pageOut[Customer], error) {
 	return pageOf(a, listing("customers", who), *in, func(before int64, limit int) ([]tenant.Tenant, error) {
 		return a.parts.Tenants.List(ctx, who.Scope, ids.Tenant(before), limit)
 	}, func(t tenant.Tenant) int64 { return int64(t.ID) }, viewCustomer)

@@ -171,14 +171,17 @@ func (s *Store) Authenticate(ctx context.Context, username, password string) (Se
 }
 
 // Scram gives the verifier for a username, or the zero Verifier for one that does
-// not exist: the door then plays the exchange to its end. When the client's proof
-// was right, call Admit.
+// not exist: the door then plays the exchange to its end. The sender counts only
+// after the client's proof; call Admit then. A suspended customer is Denied.
 func (s *Store) Scram(ctx context.Context, username string) (scram.Verifier, Sender, error) {
 	c, err := s.credential(ctx, username)
 	if err != nil {
 		return scram.Verifier{}, Sender{}, err
 	}
-	return c.verifier, c.sender, nil
+	if c.known() {
+		err = s.Tenants.Active(ctx, c.sender.Tenant)
+	}
+	return c.verifier, c.sender, err
 }
 
 // Admit says who sends, once SCRAM has shown that the username's password is known.
