@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/tenant"
@@ -38,7 +39,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration, column.Declaration,
-		tenant.Declaration, access.Declaration, evidence.Declaration,
+		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
 		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration,
 	}
 }
@@ -53,7 +54,9 @@ func Mounts() []inventory.Mount {
 		{Folder: "db"},
 		{Folder: "blobs", As: "blobs"},
 		{Folder: "evidence", As: "evidence"},
+		{Folder: "erasures", As: "erasures"},
 		{Folder: "keystore", As: "keys"},
+		{Folder: "keystore/erasures", As: "erasure-keys"},
 		{Folder: "keystore/evidence", As: "evidence-keys"},
 	}
 }

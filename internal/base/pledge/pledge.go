@@ -109,6 +109,10 @@ func Columns(category string, sealed bool, table string, columns ...string) []Pl
 type Subject struct {
 	Scope   scope.Scope
 	Address address.Address
+	// Before leaves out what came at this time or later; zero leaves out nothing.
+	// The repeat of an erasure uses it, so that it takes nothing that the person
+	// sent or was sent after asking.
+	Before time.Time
 }
 
 // Trace is one thing held about a subject, without its content.
@@ -140,7 +144,8 @@ type Erased struct {
 	Category string
 	Count    int           // records deleted or anonymised
 	Kept     int           // records that a law or a hold keeps
-	Why      string        // why those are kept
+	Later    int           // records that are in use this moment; a repeat reaches them
+	Why      string        // why those are kept, or not reached yet
 	Epoch    time.Duration // until copies cannot be opened either; 0 means at once
 }
 

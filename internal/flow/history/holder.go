@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -55,13 +56,19 @@ func (p *Holder) Messages(ctx context.Context, s pledge.Subject, yield func(Foun
 	if err != nil {
 		return err
 	}
+	before := func(f Found) error {
+		if !s.Before.IsZero() && !f.Message.Time().Before(s.Before) {
+			return nil
+		}
+		return yield(f)
+	}
 	for _, tenant := range tenants {
 		hash, err := p.h.vault.Hash(tenant, "address", s.Address.Canonical())
 		if fault.Is(err, fault.Gone) {
 			continue // the customer's keys are gone, and with them what it could find
 		}
 		if err == nil {
-			err = p.ofTenant(ctx, tenant, hash, yield)
+			err = p.ofTenant(ctx, tenant, hash, before)
 		}
 		if err != nil {
 			return fault.Wrap(err, "find a person's messages")
@@ -303,9 +310,25 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 	}, nil
 }
 
+// errNewer says that the person is in mail that came after the erasure.
+var errNewer = errors.New("there is newer mail")
+
 // Forget drops the keyed hash of the person from the look-up. After it the
-// person's messages cannot be found any more: call it last.
+// person's messages cannot be found any more: call it last. Who is a
+// correspondent again in mail that came after s.Before stays findable.
 func (p *Holder) Forget(ctx context.Context, s pledge.Subject) error {
+	err := p.Messages(ctx, pledge.Subject{Scope: s.Scope, Address: s.Address}, func(f Found) error {
+		if !s.Before.IsZero() && !f.Message.Time().Before(s.Before) {
+			return errNewer
+		}
+		return nil
+	})
+	if errors.Is(err, errNewer) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	tenants, err := p.tenants(ctx, s.Scope)
 	if err != nil {
 		return err

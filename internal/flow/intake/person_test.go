@@ -150,7 +150,7 @@ func TestAPersonIsErasedFromQueueAndHistory(t *testing.T) {
 			t.Fatalf("found in the queue %+v, %v", traces, err)
 		}
 		for range 2 { // a repeat finishes what the first call began and changes nothing more
-			if gone, err := p.waits.Erase(t.Context(), bob); err != nil || gone[0].Kept != 0 {
+			if gone, err := p.waits.Erase(t.Context(), bob); err != nil || gone[0].Later != 0 {
 				t.Fatalf("erased %+v, %v", gone, err)
 			}
 			if _, err := p.record.Erase(t.Context(), bob); err != nil {
@@ -207,7 +207,7 @@ func TestWhatIsCommittedLaterIsReached(t *testing.T) {
 	receipt := p.send("ann@src.test", mail, "bob@dst.test") // born leased
 	bob := subject(p, scope.Everyone, "bob@dst.test")
 	gone, err := p.waits.Erase(t.Context(), bob)
-	if err != nil || gone[0].Count != 0 || gone[0].Kept != 1 {
+	if err != nil || gone[0].Count != 0 || gone[0].Later != 1 {
 		t.Fatalf("erased %+v, %v", gone, err)
 	}
 	if _, err := p.record.Erase(t.Context(), bob); err != nil {

@@ -234,7 +234,7 @@ func (p *Holder) Restrict(ctx context.Context, s pledge.Subject, on bool) (int, 
 // Erase implements pledge.Holder: what goes to the person or comes from it is
 // cancelled, with nobody told; bytes that others wait for stay for them and go
 // with the last of them. What a courier has in hand cannot be taken back; it is
-// counted as kept and reached by a repeat once it is settled.
+// reached by a repeat once it is settled.
 func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, error) {
 	gone := pledge.Erased{Category: queued, Epoch: p.q.config.Expiry + keysAfter}
 	o := outcome.ByUs(outcome.Cancelled, 554, "5.3.0", "The message was cancelled.")
@@ -248,7 +248,7 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 		case took:
 			gone.Count++
 		default:
-			gone.Kept++
+			gone.Later++
 			gone.Why = "a delivery was under way; it is erased once it is settled"
 		}
 		return nil

@@ -116,7 +116,7 @@ type Follow struct {
 func Counts(erased []pledge.Erased) []Counted {
 	out := make([]Counted, len(erased))
 	for i, e := range erased {
-		out[i] = Counted{Category: e.Category, Erased: int64(e.Count), Kept: int64(e.Kept), Why: e.Why}
+		out[i] = Counted{Category: e.Category, Erased: int64(e.Count), Kept: int64(e.Kept + e.Later), Why: e.Why}
 	}
 	return out
 }
