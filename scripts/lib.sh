@@ -71,11 +71,18 @@ need_node() {
     die "Node $wanted or later is needed to build the console, and this is $(node --version). See https://nodejs.org/en/download and run this again."
 }
 
-# npm_install FOLDER: exactly what package-lock.json says, and only if it is not there yet.
+# npm_install FOLDER: exactly what package-lock.json says, and only if it is not
+# there yet. npm ci refuses a lock that lacks an optional package of another
+# platform, and some registries lack them; npm install keeps to the lock too and
+# leaves out what cannot be had.
 npm_install() {
-  local stamp="$1/node_modules/.mailvow-lock"
+  local stamp="$1/node_modules/.mailvow-lock" quiet=(--no-audit --no-fund --loglevel=error)
   if ! cmp -s "$1/package-lock.json" "$stamp"; then
-    (cd "$1" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --loglevel=error) >&2
+    (
+      cd "$1"
+      export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1
+      npm ci "${quiet[@]}" 2>/dev/null || npm install --no-save "${quiet[@]}"
+    ) </dev/null >&2
     cp "$1/package-lock.json" "$stamp"
   fi
 }
