@@ -1,6 +1,5 @@
 import './styles.css';
 import { MantineProvider } from '@mantine/core';
-import { ModalsProvider } from '@mantine/modals';
 import { Notifications } from '@mantine/notifications';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
@@ -9,7 +8,6 @@ import { createRoot } from 'react-dom/client';
 import { queryClient } from './api/queries';
 import { styleNonce } from './nonce';
 import { router } from './router';
-import { t } from './texts';
 import { theme, variables } from './theme';
 
 const root = document.getElementById('root');
@@ -23,10 +21,8 @@ if (root) {
         getStyleNonce={() => styleNonce}
       >
         <QueryClientProvider client={queryClient}>
-          <ModalsProvider modalProps={{ closeButtonProps: { 'aria-label': t.common.close } }}>
-            <Notifications position="bottom-right" />
-            <RouterProvider router={router} />
-          </ModalsProvider>
+          <Notifications position="bottom-right" />
+          <RouterProvider router={router} />
         </QueryClientProvider>
       </MantineProvider>
     </StrictMode>,

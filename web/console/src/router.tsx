@@ -1,3 +1,4 @@
+import { ModalsProvider } from '@mantine/modals';
 import {
   createRootRoute,
   createRoute,
@@ -11,6 +12,7 @@ import { q, queryClient } from './api/queries';
 import { Crash, Lost, Waiting } from './parts/problem';
 import { SignIn } from './rooms/sign-in';
 import { Shell } from './shell';
+import { t } from './texts';
 
 type Search = Record<string, unknown>;
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
@@ -27,7 +29,16 @@ function texts<K extends string>(...names: K[]) {
   };
 }
 
-const root = createRootRoute({ component: Outlet, notFoundComponent: Lost });
+/** Dialogs stand inside the router, so that what is in them can lead to a room. */
+function Root() {
+  return (
+    <ModalsProvider modalProps={{ closeButtonProps: { 'aria-label': t.common.close } }}>
+      <Outlet />
+    </ModalsProvider>
+  );
+}
+
+const root = createRootRoute({ component: Root, notFoundComponent: Lost });
 
 const signIn = createRoute({
   getParentRoute: () => root,

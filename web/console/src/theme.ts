@@ -7,7 +7,7 @@ const iris: MantineColorsTuple = [
   '#c0c5f3',
   '#9da5ec',
   '#7b85e3',
-  '#626dda',
+  '#5a64d4',
   '#4f59cd',
   '#4650c8',
   '#3941a8',
@@ -70,6 +70,14 @@ export const theme = createTheme({
     },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Select: { defaultProps: { allowDeselect: false, checkIconPosition: 'right' } },
+    Checkbox: { defaultProps: { radius: 'xs' } },
+    Alert: {
+      styles: {
+        root: { background: 'var(--app-sunken)', border: '1px solid var(--app-line)' },
+        title: { color: 'var(--mantine-color-text)' },
+        message: { color: 'var(--mantine-color-text)' },
+      },
+    },
     Menu: { defaultProps: { shadow: 'md', position: 'bottom-end' } },
   },
 });

@@ -6,7 +6,13 @@ import { t } from '../texts';
 import { ProblemNote } from './problem';
 
 export function tell(message: string) {
-  notifications.show({ message, color: 'teal', withBorder: true, autoClose: 5000 });
+  notifications.show({
+    message,
+    color: 'teal',
+    withBorder: true,
+    autoClose: 5000,
+    closeButtonProps: { 'aria-label': t.common.close },
+  });
 }
 
 type Question = {

@@ -71,10 +71,16 @@ export function CopyIcon({ value, label }: { value: string; label: string }) {
 export function CopyLine({ value, label, wrap }: { value: string; label: string; wrap?: boolean }) {
   return (
     <div className={css.line}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <code className={css.code} data-wrap={wrap || undefined} tabIndex={0} role="region" aria-label={label}>
-        {value}
-      </code>
+      {wrap ? (
+        <code className={css.code} data-wrap>
+          {value}
+        </code>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+        <code className={css.code} tabIndex={0} role="group" aria-label={label}>
+          {value}
+        </code>
+      )}
       <CopyButton value={value} timeout={1600}>
         {({ copied, copy }) => (
           <Button

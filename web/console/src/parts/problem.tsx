@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Center, Group, List, Loader, Stack, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Center, Group, List, Loader, Stack, Text, Title } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
@@ -83,9 +83,11 @@ export function Loaded<T>({
 
 export function Lost() {
   return (
-    <Center py={96}>
+    <Center py={96} component="main">
       <Stack align="center" gap={4}>
-        <Text fw={600}>{t.problem.notFound}</Text>
+        <Title order={1} size="h2">
+          {t.problem.notFound}
+        </Title>
         <Text c="dimmed" size="sm">
           {t.problem.notFoundText}
         </Text>

@@ -231,7 +231,7 @@ function CertificateView({ of, value }: { of: string; value: Certificate }) {
           {t.subject.certificateText}
         </Alert>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-        <pre className={css.certificate} tabIndex={0} role="region" aria-label={t.subject.certificate}>
+        <pre className={css.certificate} tabIndex={0} role="group" aria-label={t.subject.certificate}>
           {json}
         </pre>
       </Stack>

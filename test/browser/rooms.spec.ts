@@ -1,0 +1,81 @@
+import { expect, findings, test } from './console';
+
+const rooms = [
+  ['/', 'Overview'],
+  ['/activity', 'Activity'],
+  ['/caught', 'Caught inbox'],
+  ['/queue', 'Queue'],
+  ['/domains', 'Domains'],
+  ['/routes', 'Routes'],
+  ['/access', 'Tokens & SMTP'],
+  ['/suppressions', 'Suppressions'],
+  ['/controls', 'Controls'],
+  ['/subjects', 'Data subjects'],
+  ['/inventory', 'Record of processing'],
+  ['/users', 'Users'],
+  ['/customers', 'Customers'],
+] as const;
+
+for (const [path, title] of rooms) {
+  test(`${title}: opens by its address, fits the screen, and axe finds nothing`, async ({ page }) => {
+    await page.goto(path);
+    await expect(page.getByRole('heading', { level: 1, name: title, exact: true })).toBeVisible();
+    await expect(page).toHaveTitle(new RegExp(title.replace(/[&]/g, '.')));
+    await expect(page.getByRole('status').filter({ hasText: 'Loading' })).toHaveCount(0);
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(wider, 'the page scrolls sideways').toBeLessThanOrEqual(0);
+    expect(await findings(page)).toEqual([]);
+  });
+}
+
+test('a room can be reached from the navigation', async ({ page, isMobile, viewport }) => {
+  await page.goto('/');
+  const narrow = isMobile || (viewport?.width ?? 0) < 768;
+  if (narrow) await page.getByRole('button', { name: 'Open the menu', exact: true }).click();
+  await page.getByRole('navigation', { name: 'Rooms' }).getByRole('link', { name: 'Queue' }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Queue' })).toBeVisible();
+  await expect(page.getByRole('heading', { level: 1, name: 'Queue' })).toBeFocused();
+  if (narrow) await expect(page.getByRole('link', { name: 'Domains' })).not.toBeInViewport();
+});
+
+test('the first stop of the keyboard skips to the content', async ({ page }) => {
+  await page.goto('/queue');
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#content')).toBeFocused();
+});
+
+test('the colours can be switched and stay', async ({ page, viewport }) => {
+  test.skip((viewport?.width ?? 0) < 768, 'the switch is in the menu there');
+  await page.goto('/');
+  await page.getByText('Dark', { exact: true }).click({ force: true });
+  await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark');
+  await page.reload();
+  await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark');
+});
+
+test('a search that finds nothing says what to do', async ({ page }) => {
+  await page.goto('/activity');
+  await page.getByLabel('Search term').fill('nobody-at-all@example.test');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect(page).toHaveURL(/recipient=nobody-at-all/);
+  await expect(page.getByText('Nothing matches')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await page.getByRole('link', { name: 'Clear filters' }).click();
+  await expect(page.getByText('Nothing matches')).toHaveCount(0);
+});
+
+test('an address that leads nowhere says so', async ({ page }) => {
+  await page.goto('/no/such/room');
+  await expect(page.getByText('There is nothing here')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+});
+
+test('a message that is gone shows the reason and the console stays usable', async ({ page }) => {
+  await page.goto('/activity/msg_00000000000000000000000000');
+  await expect(page.getByRole('alert')).toBeVisible();
+  await page.getByRole('link', { name: 'Activity' }).first().click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Activity' })).toBeVisible();
+});
