@@ -92,6 +92,8 @@ func (h *House) web() (http.Handler, error) {
 		Hosts: h.webHosts(), SecureCookies: !h.Dev && h.Config.Listen.HTTPS != "", MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
 	}, httpapi.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h,
+		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
+		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history,
 		Ready: h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 	})
 	if err != nil {
