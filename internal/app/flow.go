@@ -82,8 +82,11 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	})
 	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
-	h.index, err = h.history.OpenIndex(ctx)
-	return err
+	if h.index, err = h.history.OpenIndex(ctx); err != nil {
+		return err
+	}
+	h.index.Log = h.observe.For("flow/history").Log
+	return nil
 }
 
 // routes is the operator's routing table. In dev mode everything that is not

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 // keyed hashes of addresses, domains and Message-IDs in sorted runs, because a
 // secondary index on a random hash would cost the road nine tenths of its speed.
 type Index struct {
+	Log   *slog.Logger // set before Run; nothing is logged otherwise
 	h     *History
 	look  *lookup.Index
 	mu    sync.Mutex
@@ -43,7 +45,7 @@ func (h *History) OpenIndex(ctx context.Context) (*Index, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "open look-up index")
 	}
-	x := &Index{h: h, look: look, lost: true, wake: make(chan struct{}, 1)}
+	x := &Index{Log: slog.New(slog.DiscardHandler), h: h, look: look, lost: true, wake: make(chan struct{}, 1)}
 	h.index = x
 	h.db.Watch(h.add, x.note)
 	return x, nil
@@ -73,28 +75,36 @@ func (x *Index) note(committed []db.Committed) {
 func (x *Index) CatchUp(ctx context.Context) error {
 	for {
 		n, err := x.step(ctx)
+		if err == nil && n == 0 {
+			n, err = x.fromStore(ctx, x.h.db.Node(), false)
+		}
 		if err != nil || n == 0 {
 			return err
 		}
 	}
 }
 
-// Run keeps the index up to date until its context ends. Other nodes' events
-// are looked for every two seconds.
+// Run keeps the index up to date until its context ends: with what this node
+// commits as it comes, a run of it at a time, with other nodes' events every two
+// seconds.
 func (x *Index) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := x.CatchUp(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
-		t := x.h.clock.NewTimer(pollEvery)
+	poll := x.h.clock.NewTimer(0)
+	defer poll.Stop()
+	for {
+		var err error
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-x.wake:
-		case <-t.C():
+			_, err = x.step(ctx)
+		case <-poll.C():
+			err = x.CatchUp(ctx)
+			poll.Reset(pollEvery)
 		}
-		t.Stop()
+		if err != nil && ctx.Err() == nil {
+			x.Log.Error("index history", "error", err)
+		}
 	}
-	return nil
 }
 
 const pollEvery = 2 * time.Second
@@ -108,7 +118,10 @@ func (x *Index) step(ctx context.Context) (int, error) {
 	x.mu.Unlock()
 	// A node's numbers have no gap, so that memory serves only if it goes on
 	// exactly where the index stands.
-	if !lost && len(fresh) > 0 && fresh[0].Position.Seq <= x.look.Offset(own)+1 {
+	if !lost && len(fresh) == 0 {
+		return 0, nil
+	}
+	if !lost && fresh[0].Position.Seq <= x.look.Offset(own)+1 {
 		last := fresh[len(fresh)-1].Position.Seq
 		for len(fresh) > 0 {
 			n := min(len(fresh), 1000)
@@ -120,7 +133,7 @@ func (x *Index) step(ctx context.Context) (int, error) {
 		}
 		return int(last), nil
 	}
-	return x.fromStore(ctx, own, lost || len(fresh) > 0)
+	return x.fromStore(ctx, own, true)
 }
 
 // lose makes the next step read the store.

@@ -233,10 +233,13 @@ func (i *Index) follow(ctx context.Context) error {
 		return fault.Wrap(err, "look-up "+i.name)
 	}
 	i.mu.RLock()
-	stale := generation != i.state.generation
+	stale, same := generation != i.state.generation, version == i.state.version
 	i.mu.RUnlock()
 	if stale {
 		return i.reload(ctx)
+	}
+	if same {
+		return nil
 	}
 	covered := map[int]int64{}
 	if err := i.readOffsets(ctx, covered); err != nil {
