@@ -168,7 +168,7 @@ func (a *Admission) Go() {
 		}
 	}
 	a.q.lanes.release(a.places - taken)
-	if taken < a.places || a.places == 0 {
+	if a.places == 0 && !a.q.behind.Swap(true) {
 		a.q.feed()
 	}
 }

@@ -23,13 +23,17 @@ const (
 // lease brings due rows into memory, lane by lane, so that a lane with a
 // million rows gets no more of the window than its turn.
 func (q *Queue) lease(ctx context.Context) error {
-	after := int64(-1)
+	after, left := int64(-1), false
 	for {
-		took, next, err := q.look(ctx, after)
+		took, next, more, err := q.look(ctx, after)
 		if err != nil && ctx.Err() == nil {
 			q.log.Error("lease due recipients", "error", err)
 		}
-		after = next
+		left = left || more || err != nil
+		if after = next; next == -1 {
+			q.behind.Store(left)
+			left = false
+		}
 		if took > 0 && err == nil && q.lanes.room() >= perLease {
 			continue
 		}
@@ -40,45 +44,46 @@ func (q *Queue) lease(ctx context.Context) error {
 			return nil
 		case <-t.C():
 		case <-q.hungry:
-			// Rows are looked for at once only if the window has run low.
-			if q.lanes.room() < q.config.Window/2 {
-				clock.Sleep(ctx, q.Clock, lookEvery/10)
-			}
 			t.Stop()
 		}
 	}
 }
 
 // look goes once through the next lanes after a lane and leases what is due. It
-// returns the lane to go on from, -1 after the last.
-func (q *Queue) look(ctx context.Context, after int64) (took int, next int64, err error) {
+// returns the lane to go on from, -1 after the last, and whether it left due
+// rows behind.
+func (q *Queue) look(ctx context.Context, after int64) (took int, next int64, more bool, err error) {
 	now, err := q.DB.Now(ctx)
 	if err != nil {
-		return 0, after, fault.Wrap(err, "ask the database's clock")
+		return 0, after, false, fault.Wrap(err, "ask the database's clock")
 	}
 	for range lanesPerLook {
 		room := q.lanes.room()
 		if room == 0 {
-			return took, after, nil
+			return took, after, true, nil
 		}
 		var lane, due int64
 		err := q.set.One(ctx, "next_lane", []any{after}, &lane, &due)
 		if fault.Is(err, fault.NotFound) {
-			return took, -1, nil
+			return took, -1, more, nil
 		}
 		if err != nil {
-			return took, after, fault.Wrap(err, "find due lane")
+			return took, after, true, fault.Wrap(err, "find due lane")
 		}
 		after = lane
-		if due <= clock.Micros(now) && q.lanes.has(lane) < perLease {
-			n, err := q.leaseLane(ctx, lane, now, min(room, perLease))
-			took += n
-			if err != nil {
-				return took, after, err
+		if due > clock.Micros(now) {
+			continue
+		}
+		n := 0
+		if q.lanes.has(lane) < perLease {
+			if n, err = q.leaseLane(ctx, lane, now, min(room, perLease)); err != nil {
+				return took, after, true, err
 			}
 		}
+		took += n
+		more = more || n == 0 || n == min(room, perLease)
 	}
-	return took, after, nil
+	return took, after, more, nil
 }
 
 // leased is one row as the lease query gives it.

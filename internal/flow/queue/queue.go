@@ -136,6 +136,7 @@ type Queue struct {
 	lanes  *lanes
 	memory atomic.Int64 // bytes of content held for first attempts
 	hungry chan struct{}
+	behind atomic.Bool // the store may hold due rows that found no room in memory
 
 	pauses struct {
 		sync.RWMutex
@@ -253,7 +254,9 @@ func (q *Queue) attempt(ctx context.Context, w *work) {
 		outcomes = repeat(outcome.ByUs(outcome.Deferred, 451, "4.3.0", "Local error while delivering; it will be tried again."), len(w.entries))
 	}
 	q.settleSurely(ctx, w, outcomes)
-	q.feed()
+	if q.behind.Load() && q.lanes.room() > q.config.Window/4 {
+		q.feed()
+	}
 }
 
 // settleSurely settles until it works: while the database is away the outcome
