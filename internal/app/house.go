@@ -71,6 +71,7 @@ type House struct {
 	inbound  *inbound.Store
 	desk     *frontDesk
 
+	trust
 	doors doors
 }
 
@@ -266,6 +267,7 @@ func (h *House) Start(ctx context.Context) error {
 	if err := h.startFlow(ctx); err != nil {
 		return err
 	}
+	h.startTrust()
 	return h.doors.open(h.parts)
 }
 

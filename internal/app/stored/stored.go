@@ -11,7 +11,6 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/keep/blob"
-	"mailvow/internal/keep/column"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/job"
 	"mailvow/internal/keep/leader"
@@ -38,7 +37,7 @@ func Schemas() []db.Schema {
 // Declarations are what every package says that it stores.
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
-		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration, column.Declaration,
+		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
 		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration,
 	}

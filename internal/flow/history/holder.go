@@ -40,6 +40,18 @@ type Found struct {
 	Message ids.Message
 }
 
+// Holder is the holder that finds by this index.
+func (x *Index) Holder() *Holder { return x.h.Holder(x.look, x.CatchUp) }
+
+// Purge drops from the index what points below the first row that is left.
+func (x *Index) Purge(ctx context.Context) (int, error) {
+	first, err := x.h.First(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return x.look.Purge(ctx, first)
+}
+
 // HolderName implements pledge.Holder.
 func (p *Holder) HolderName() string { return "history" }
 
@@ -63,7 +75,7 @@ func (p *Holder) Messages(ctx context.Context, s pledge.Subject, yield func(Foun
 		return yield(f)
 	}
 	for _, tenant := range tenants {
-		hash, err := p.h.vault.Hash(tenant, "address", s.Address.Canonical())
+		hash, err := p.h.vault.Hash(tenant, byAddress, s.Address.Canonical())
 		if fault.Is(err, fault.Gone) {
 			continue // the customer's keys are gone, and with them what it could find
 		}
@@ -293,6 +305,9 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 				talks++
 			}
 		}
+		if err := p.forgetMessageID(ctx, f.Tenant, t); err != nil {
+			return err
+		}
 		if t.empty() {
 			_, err := p.h.Delete(ctx, scope.Tenant(f.Tenant), f.Message)
 			return err
@@ -308,6 +323,23 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 		{Category: records, Count: rows, Epoch: p.Period},
 		{Category: conversations, Count: talks, Epoch: p.Period},
 	}, nil
+}
+
+// forgetMessageID drops the hash of a Message-ID that the person's program made.
+func (p *Holder) forgetMessageID(ctx context.Context, tenant ids.Tenant, t *trail) error {
+	for _, e := range t.events {
+		if !t.sender || e.Kind != Accepted || e.Detail.MessageID == "" {
+			continue
+		}
+		hash, err := p.h.vault.Hash(tenant, byMessageID, e.Detail.MessageID)
+		if err == nil {
+			_, err = p.look.Remove(ctx, hash)
+		}
+		if err != nil {
+			return fault.Wrap(err, "forget a Message-ID")
+		}
+	}
+	return nil
 }
 
 // errNewer says that the person is in mail that came after the erasure.
@@ -334,7 +366,7 @@ func (p *Holder) Forget(ctx context.Context, s pledge.Subject) error {
 		return err
 	}
 	for _, tenant := range tenants {
-		hash, err := p.h.vault.Hash(tenant, "address", s.Address.Canonical())
+		hash, err := p.h.vault.Hash(tenant, byAddress, s.Address.Canonical())
 		if fault.Is(err, fault.Gone) {
 			continue
 		}

@@ -274,9 +274,10 @@ func (b *Inbox) BlobsInUse(ctx context.Context, names []blob.Name) (map[blob.Nam
 	return used, fault.Wrap(err, "look for referenced blobs")
 }
 
+const category = "caught mail"
+
 // Declaration is what this package stores.
 func Declaration() pledge.Declaration {
-	const category = "caught mail"
 	d := pledge.Declaration{
 		Package: "flow/inbox",
 		Categories: []pledge.Category{{

@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/app/stored"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/keep/blob"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/leader"
+	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/erase"
+	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/retain"
+	"mailvow/internal/protect/subject"
+)
+
+// trust are the parts that keep and prove what is promised.
+type trust struct {
+	inventory *inventory.Inventory
+	persons   *history.Holder
+	subjects  *subject.Desk
+	eraser    *erase.Eraser
+	retention *retain.Engine
+}
+
+func (p paths) erasures() string    { return filepath.Join(p.root, "erasures") }
+func (p paths) erasureKeys() string { return filepath.Join(p.keys, "erasures") }
+
+// openTrust opens what reaches into every store: requests of persons, erasure,
+// retention.
+func (h *House) openTrust() error {
+	if err := h.openInventory(); err != nil {
+		return err
+	}
+	h.persons = h.index.Holder()
+	if k, ok := h.inventory.Category("message records"); ok {
+		h.persons.Period = k.Period.Ceiling
+	}
+	ledger, err := erase.OpenLedger(disk.Machine{}, h.paths().erasures(), h.paths().erasureKeys())
+	if err != nil {
+		return err
+	}
+	// What finds a person comes after those who find by it.
+	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.access, h.persons}
+	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
+	h.eraser = erase.New(erase.Config{
+		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
+		Ledger: ledger, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+	})
+	h.retention, err = retain.New(retain.Config{
+		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
+		Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+	})
+	return err
+}
+
+// openInventory joins what is stored, with the operator's periods.
+func (h *House) openInventory() error {
+	all, err := stored.Inventory()
+	if err != nil {
+		return err
+	}
+	h.inventory, err = all.With(map[string]time.Duration{
+		"message records": h.Config.Retention.History, "conversations": h.Config.Retention.Conversations,
+	})
+	return err
+}
+
+// purges are the rules by which each category's period is kept.
+func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
+	records := func(ctx context.Context, before time.Time) (int, error) {
+		n, err := h.history.Purge(ctx, before)
+		if err == nil && n > 0 {
+			_, err = h.index.Purge(ctx)
+		}
+		return n, err
+	}
+	own := func(purge func(context.Context) (int, error)) func(context.Context, time.Time) (int, error) {
+		return func(ctx context.Context, _ time.Time) (int, error) { return purge(ctx) }
+	}
+	return []retain.Rule{
+		{Category: "message records", Purge: records, Oldest: h.history.Oldest},
+		{Category: "conversations", Purge: h.history.PurgeConversations, Oldest: h.history.OldestConversation},
+		{Category: "stored answers", Purge: h.purgeBy("door/httpapi")},
+		{Category: "job", Purge: h.purgeBy("keep/job")},
+		{Category: "sessions", Purge: own(h.access.Purge)},
+		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
+		{Category: "caught mail", Purge: h.inbox.Purge},
+		{Category: "erasure ledger", Purge: ledger.Purge, Oldest: ledger.Oldest},
+		{Category: "message bodies", Age: 24 * time.Hour, Purge: h.sweepBlobs},
+	}
+}
+
+// purgeBy runs a package's query named purge, which takes the time.
+func (h *House) purgeBy(pkg string) func(context.Context, time.Time) (int, error) {
+	set := h.db.Set(pkg)
+	return func(ctx context.Context, before time.Time) (int, error) {
+		var n int64
+		err := h.db.Change(ctx, "purge "+pkg, func(tx *db.Tx) (err error) {
+			n, err = tx.Do(ctx, set, "purge", before)
+			return err
+		})
+		return int(n), err
+	}
+}
+
+// sweepBlobs removes bytes to which neither queue nor caught mail refers.
+func (h *House) sweepBlobs(ctx context.Context, before time.Time) (int, error) {
+	return blob.Sweep(ctx, h.blobs, before, func(ctx context.Context, names []blob.Name) (map[blob.Name]bool, error) {
+		used, err := h.queue.BlobsInUse(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		caught, err := h.inbox.BlobsInUse(ctx, names)
+		for name := range caught {
+			used[name] = true
+		}
+		return used, err
+	})
+}
+
+// keyPeriods say when the keys of a class are no longer needed. Account and
+// platform keys live as long as the contract. A day more than the rows is for
+// what was sealed just before midnight and for slow clocks.
+func (h *House) keyPeriods() []retain.Keys {
+	const day = 24 * time.Hour
+	of := func(category string) time.Duration {
+		k, _ := h.inventory.Category(category)
+		return k.Period.Ceiling + day
+	}
+	content := retain.Keys{Class: vault.Content, After: h.queue.KeysAfter(), Needs: []string{"stored answers"}, Survivors: h.queue.Rewrap}
+	if h.Dev { // caught mail is sealed as content too, and stays longer
+		content.After = max(content.After, of("caught mail"))
+		content.Needs = append(content.Needs, "caught mail")
+	}
+	return []retain.Keys{
+		content,
+		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records"}},
+		{Class: vault.Transcript, After: of("conversations"), Needs: []string{"conversations"}},
+	}
+}
+
+// startTrust begins what runs beside the mail. One process of all purges.
+func (h *House) startTrust() {
+	h.parts.Go("finish erasures", h.eraser.Run)
+	if !h.has(config.RoleWorker) {
+		return
+	}
+	election := leader.New(h.db, h.Clock, h.observe)
+	h.parts.Go("retention", func(ctx context.Context) error {
+		return election.Hold(ctx, "retention", func(ctx context.Context, _ leader.Term) error { return h.retention.Run(ctx) })
+	})
+}
