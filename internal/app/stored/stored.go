@@ -39,8 +39,22 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
-		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration,
+		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, House,
 	}
+}
+
+// House is what the server's own floor writes.
+var House = pledge.Declaration{
+	Package: "app",
+	Categories: []pledge.Category{{
+		Name: "server operation", About: pledge.Nobody,
+		What:    "the socket of the command line and, in dev mode, the demo customer's made-up credentials",
+		Purpose: "run the server", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+	}},
+	Places: []pledge.Place{
+		{Kind: pledge.DiskFile, Name: "admin.sock", Category: "server operation"},
+		{Kind: pledge.DiskFile, Name: "demo.json", Category: "server operation"},
+	},
 }
 
 // Inventory is all of them joined.

@@ -58,6 +58,7 @@ var Declaration = pledge.Declaration{
 		{Kind: pledge.DiskFile, Name: "evidence/checkpoint", Category: heads},
 		{Kind: pledge.DiskFile, Name: "evidence/checkpoints", Category: heads},
 		{Kind: pledge.DiskFile, Name: "evidence/lock", Category: heads},
+		{Kind: pledge.DiskFile, Name: "evidence/keys", Category: heads},
 		{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.key", Category: heads},
 		{Kind: pledge.KeyFile, Name: "evidence-keys/NNNN.pub", Category: heads},
 		{Kind: pledge.KeyFile, Name: "evidence-keys/head", Category: heads},
