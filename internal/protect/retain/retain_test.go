@@ -3,6 +3,7 @@ package retain_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -162,7 +163,7 @@ func TestAFailingPurgeIsSeenAndHoldsTheKeys(t *testing.T) {
 		t.Errorf("mended: %v, failing %v", err, b.engine.Failing())
 	}
 	b.box.deaf, b.box.stamps = true, []time.Time{b.clock.Now().Add(-11 * day)}
-	if err := b.engine.Pass(t.Context()); err == nil || b.engine.Failing()[0] != "letters" {
+	if err := b.engine.Pass(t.Context()); err == nil || !slices.Contains(b.engine.Failing(), "letters") {
 		t.Errorf("an overdue record passed: %v", err)
 	}
 }
