@@ -51,6 +51,7 @@ type History struct {
 	redaction Redaction
 	add       *db.Bulk
 	converse  *db.Bulk
+	begin     *db.Bulk
 	offset    *db.Bulk
 	index     *Index // nil until OpenIndex
 }
@@ -60,7 +61,7 @@ func New(d *db.DB, v *vault.Vault, source *ids.Source, c clock.Clock, r Redactio
 	set := d.Set("flow/history")
 	return &History{
 		db: d, set: set, vault: v, ids: source, clock: c, redaction: r,
-		add: set.Bulk("add"), converse: set.Bulk("add_conversation"), offset: set.Bulk("set_offset"),
+		add: set.Bulk("add"), converse: set.Bulk("add_conversation"), begin: set.Bulk("begin_offset"), offset: set.Bulk("move_offset"),
 	}
 }
 

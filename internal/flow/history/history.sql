@@ -101,9 +101,14 @@ select tenant from t where tenant is not null
 -- query: offsets
 select node, seq from history_reader where name = $1
 
--- bulk: set_offset (name text, node int, seq int)
-insert into history_reader (name, node, seq) select name, node, seq from rows where true
-on conflict (name, node) do update set seq = excluded.seq
+-- A reader's first offset on a node; a second process under its name conflicts.
+-- bulk: begin_offset (name text, node int, seq int)
+insert into history_reader (name, node, seq) select name, node, seq from rows
+
+-- bulk: move_offset (name text, node int, was int, seq int)
+update history_reader set seq = r.seq
+from rows r where history_reader.name = r.name and history_reader.node = r.node and history_reader.seq = r.was
+returning history_reader.name
 
 -- query: conversation
 select at, tenant, message, sealed from conversation where id = $1 and ($2 = 1 or tenant = $3)

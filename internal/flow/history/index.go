@@ -61,6 +61,10 @@ func (x *Index) note(committed []db.Committed) {
 		}
 		if e, ok := c.Memo.(*Event); ok && !x.lost {
 			e.Position = Position{Node: x.h.db.Node(), Seq: c.Seq}
+			if len(x.fresh) > 0 && x.fresh[0].Position.Node != e.Position.Node {
+				x.fresh, x.lost = x.fresh[:0], true // this node lost its number and took another
+				break
+			}
 			x.fresh = append(x.fresh, *e)
 		}
 	}
@@ -116,6 +120,9 @@ func (x *Index) step(ctx context.Context) (int, error) {
 	fresh, lost := x.fresh, x.lost
 	x.fresh, x.lost = nil, false
 	x.mu.Unlock()
+	if len(fresh) > 0 {
+		own = fresh[0].Position.Node
+	}
 	// A node's numbers have no gap, so that memory serves only if it goes on
 	// exactly where the index stands.
 	if !lost && len(fresh) == 0 {

@@ -9,29 +9,37 @@ import (
 )
 
 // Reader goes through all nodes' events in each node's commit order. Its
-// offsets are committed with its effect, so that a crash repeats nothing and
-// skips nothing. One Reader has one name; only one goroutine uses it.
+// offsets are committed with its effect, and only from where it stood, so that
+// a crash, a lost answer and a second process under the same name repeat nothing
+// and skip nothing. One Reader has one name; only one goroutine uses it.
 type Reader struct {
 	h       *History
 	name    string
 	offsets map[int]int64
+	doubt   bool // the store may be ahead of memory: load before going on
 }
 
 // Reader continues the reader of this name where it stood.
 func (h *History) Reader(ctx context.Context, name string) (*Reader, error) {
 	r := &Reader{h: h, name: name, offsets: map[int]int64{}}
-	return r, fault.Wrap(r.load(ctx), "load reader's offsets")
+	return r, r.load(ctx)
 }
 
 func (r *Reader) load(ctx context.Context) error {
+	r.doubt = true
 	clear(r.offsets)
-	return r.h.set.Each(ctx, "offsets", []any{r.name}, func(scan func(...any) error) error {
+	err := r.h.set.Each(ctx, "offsets", []any{r.name}, func(scan func(...any) error) error {
 		var node int
 		var seq int64
 		err := scan(&node, &seq)
 		r.offsets[node] = seq
 		return err
 	})
+	if err != nil {
+		return fault.Wrap(err, "load reader's offsets")
+	}
+	r.doubt = false
+	return nil
 }
 
 // Batch is a run of one node's events and the unit that moves the offset past
@@ -48,6 +56,11 @@ type Batch struct {
 // order, because one goroutine commits them; so a row that is seen has no
 // unseen row of its node before it.
 func (r *Reader) Next(ctx context.Context, limit int) (*Batch, error) {
+	if r.doubt {
+		if err := r.load(ctx); err != nil {
+			return nil, err
+		}
+	}
 	nodes, err := r.h.nodes(ctx)
 	if err != nil {
 		return nil, err
@@ -64,17 +77,27 @@ func (r *Reader) Next(ctx context.Context, limit int) (*Batch, error) {
 	return &Batch{Unit: &db.Unit{}}, nil
 }
 
+// batch moves the offset on condition that it is where this reader left it.
 func (r *Reader) batch(node int, events []Event, last int64) *Batch {
-	u := &db.Unit{Adds: []db.Add{{By: r.h.offset, Row: []any{r.name, int64(node), last}}}}
+	u := &db.Unit{}
+	if from := r.offsets[node]; from == 0 {
+		u.Adds = []db.Add{{By: r.h.begin, Row: []any{r.name, int64(node), last}}}
+	} else {
+		u.Changes = []db.Change{{By: r.h.offset, Row: []any{r.name, int64(node), from, last}}}
+	}
 	return &Batch{Events: events, Unit: u, node: node, last: last}
 }
 
-// Commit makes the batch's effect and the new offset durable together.
+// Commit makes the batch's effect and the new offset durable together. After a
+// fault nothing of the batch happened, or all of it did and the answer was lost:
+// Next goes on from where the store stands, with new units. A Conflict is the
+// effect's own condition, or another process under this reader's name.
 func (r *Reader) Commit(ctx context.Context, b *Batch) error {
 	if b.last == 0 {
 		return nil
 	}
 	if err := r.h.db.Commit(ctx, b.Unit); err != nil {
+		r.doubt = true
 		return fault.Wrap(err, "commit reader's effect")
 	}
 	r.offsets[b.node] = b.last
