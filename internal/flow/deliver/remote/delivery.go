@@ -262,6 +262,8 @@ func (d *delivery) book(s *session, batch []int, answers []smtp.Answer) (heard b
 			continue
 		case smtp.Accepted:
 			o = outcome.FromReply(s.key.name(), tidy(a.Reply))
+			// RFC 3461 5.2.2: who was told what to report, reports.
+			o.PassedDSN = o.Kind == outcome.Delivered && s.Extensions().DSN && d.p.Recipients[i].Notify != ""
 		case smtp.Refused:
 			o = outcome.FromReply(s.key.name(), tidy(a.Reply))
 			final = o.Kind == outcome.Failed

@@ -565,3 +565,25 @@ func TestHostileWordsAreTidied(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoReportsSuccess: a host that offers DSN was told NOTIFY and reports
+// itself (RFC 3461 5.2.2); for one that does not, we do.
+func TestWhoReportsSuccess(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		extensions []string
+		notify     string
+		passed     bool
+	}{{lab.Pipelining, "SUCCESS", true}, {lab.Pipelining, "", false}, {nil, "SUCCESS", false}} {
+		server := lab.RemoteSMTP(t, lab.Remote{Extensions: x.extensions})
+		p := parcel(t, server.Addr, 100, "a@b.example")
+		p.Recipients[0].Notify = x.notify
+		o := courier(t, nil).Deliver(context.Background(), p)[0]
+		if o.Kind != outcome.Delivered || o.PassedDSN != x.passed {
+			t.Errorf("extensions %v, NOTIFY %q: %v, passed on %v", x.extensions, x.notify, o.Kind, o.PassedDSN)
+		}
+		if sent := strings.Contains(strings.Join(server.Messages()[0].Recipients, ""), "NOTIFY=SUCCESS"); sent != x.passed {
+			t.Errorf("the host was told NOTIFY: %v, and the outcome says %v", sent, x.passed)
+		}
+	}
+}
