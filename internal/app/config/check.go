@@ -31,10 +31,24 @@ func Default() *Config {
 	}
 }
 
+// recordFields are the fields that a record can be kept without.
+var recordFields = []string{"sender_ip", "message_id", "sender", "recipient", "subject", "server_response"}
+
+func (c *Config) checkRecord() error {
+	for setting, list := range map[string][]string{"without_inbound": c.Record.WithoutInbound, "without_outbound": c.Record.WithoutOutbound} {
+		for _, f := range list {
+			if !slices.Contains(recordFields, f) {
+				return fmt.Errorf("record.%s: %.40q is no field; there are %s", setting, f, strings.Join(recordFields, ", "))
+			}
+		}
+	}
+	return nil
+}
+
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkOutside} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkRecord, c.checkOutside} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ type Config struct {
 	Web       Web       `yaml:"web" doc:"API and console."`
 	Observe   Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
 	Outside   []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
+	Record    Record    `yaml:"record" doc:"What the record of a message does not hold. A field that is left out is also left out of look-ups, replies, conversations and notices."`
 	Retention Retention `yaml:"retention" doc:"How long is kept what people did not ask to keep longer. Ceilings: data is gone after them."`
 }
 
@@ -157,6 +158,12 @@ type Outside struct {
 	Company string   `yaml:"company" doc:"Who runs it." example:"Example Cloud GmbH"`
 	Region  string   `yaml:"region" doc:"Where it stands." example:"eu-central-1"`
 	Hosts   []string `yaml:"hosts" doc:"host:port that may be spoken to." example:"s3.example.net:443"`
+}
+
+// Record says which fields records are kept without.
+type Record struct {
+	WithoutInbound  []string `yaml:"without_inbound" doc:"Of mail that arrives: sender_ip, message_id, sender, recipient, subject, server_response." example:"sender_ip, subject"`
+	WithoutOutbound []string `yaml:"without_outbound" doc:"Of mail that customers send: the same fields." example:"subject"`
 }
 
 // Retention are ceilings.

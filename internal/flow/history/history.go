@@ -116,6 +116,14 @@ func (k Known) values(fields []Field) []string {
 	return v
 }
 
+// Withhold removes from a text that goes into a notice what the customer's
+// policy withholds: subject, Message-ID and address of origin. Sender and
+// recipient stay, because a notice without them would tell nobody anything.
+func (h *History) Withhold(tenant ids.Tenant, d Direction, text string, known Known) string {
+	known.Sender, known.Recipient = "", ""
+	return Without(text, known.values(h.redaction.Redacted(tenant, d)))
+}
+
 // WriteConversation adds the SMTP conversation of an attempt to a unit.
 func (h *History) WriteConversation(u *db.Unit, id ids.Attempt, message ids.Message, tenant ids.Tenant, d Direction, c *outcome.Conversation, known Known) error {
 	withheld := known.values(h.redaction.Redacted(tenant, d))

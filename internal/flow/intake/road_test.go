@@ -46,6 +46,7 @@ type scripted struct {
 	mu      sync.Mutex
 	carried []carried
 	came    chan struct{}
+	says    string // instead of "no such user"
 }
 
 type carried struct {
@@ -67,7 +68,8 @@ func (s *scripted) Deliver(_ context.Context, p *deliver.Parcel) []outcome.Outco
 		s.carried = append(s.carried, carried{r.Address.Text(), p.Sender.Text(), p.Attempt, string(b)})
 		switch {
 		case strings.HasPrefix(r.Address.Local(), "nobody"):
-			list[i] = outcome.FromReply("mx.test", reply.New(550, "5.1.1", "no such user"))
+			list[i] = outcome.FromReply("mx.test", reply.New(550, "5.1.1", or(s.says, "no such user")))
+			list[i].Conversation = &outcome.Conversation{Steps: []outcome.Step{{Sent: "RCPT TO:<" + r.Address.Text() + ">", Got: list[i].Reply.String()}}}
 		case strings.HasPrefix(r.Address.Local(), "later") && p.Attempt == 1:
 			list[i] = outcome.FromReply("mx.test", reply.New(450, "4.2.0", "try later"))
 		default:
@@ -124,7 +126,19 @@ func (everywhere) Route(context.Context, ids.Tenant, address.Address) (deliver.R
 
 const tenant = ids.Tenant(77)
 
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
 func newRoad(t *testing.T, d *db.DB, c clock.Clock) *road {
+	t.Helper()
+	return newRoadWith(t, d, c, history.NoRedaction{})
+}
+
+func newRoadWith(t *testing.T, d *db.DB, c clock.Clock, policy history.Redaction) *road {
 	t.Helper()
 	source := ids.NewSource(c, 1, 0)
 	v := keys.Vault(t, c, source)
@@ -133,7 +147,7 @@ func newRoad(t *testing.T, d *db.DB, c clock.Clock) *road {
 		t.Fatal(err)
 	}
 	r := &road{t: t, db: d, clock: c, vault: v, courier: &scripted{came: make(chan struct{}, 1000)}, gate: &gate{refused: map[string]string{}}}
-	r.history = history.New(d, v, source, c, history.NoRedaction{})
+	r.history = history.New(d, v, source, c, policy)
 	r.queue = queue.New(queue.Parts{
 		DB: d, Vault: v, Blobs: blobs, IDs: source, Clock: c, Observe: observe.Silent(), History: r.history,
 		Gate: r.gate, Routes: everywhere{}, Couriers: map[deliver.RouteKind]deliver.Courier{deliver.Host: r.courier},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/flow/deliver"
@@ -34,6 +35,12 @@ func (s *settlement) notices(ctx context.Context) error {
 	}
 	env.MessageID = fmt.Sprintf("<%s@%s>", env.ID, q.config.Hostname)
 	var content bytes.Buffer
+	known := w.env.known(address.Address{})
+	headers = []byte(q.History.Withhold(env.Tenant, w.env.Direction, string(headers), known))
+	for i := range s.failed {
+		r := &s.failed[i].outcome.Reply
+		r.Text = q.History.Withhold(env.Tenant, w.env.Direction, r.Text, known)
+	}
 	if err := q.reportOf(w, env, s.failed, headers).Write(&content); err != nil {
 		return fault.Wrap(err, "write notice")
 	}
