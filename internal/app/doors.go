@@ -74,7 +74,13 @@ func (h *House) openDoors(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.openWeb(ctx, get)
+	if err := h.openWeb(ctx, get); err != nil {
+		return err
+	}
+	if err := h.openMetrics(); err != nil {
+		return err
+	}
+	return h.openAdmin(ctx)
 }
 
 type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)

@@ -138,7 +138,11 @@ func (h *House) openVault(ctx context.Context, p paths) error {
 	if err != nil {
 		return fault.Wrap(err, "load the key-encryption key")
 	}
-	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, p.keys), Clock: h.Clock, IDs: h.ids})
+	former, err := formerKEKs(h.Config.Data)
+	if err != nil {
+		return err
+	}
+	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Former: former, Store: vault.Folder(disk.Machine{}, p.keys), Clock: h.Clock, IDs: h.ids})
 	if err != nil {
 		return err
 	}

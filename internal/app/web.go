@@ -46,6 +46,31 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 	return nil
 }
 
+// openMetrics binds the door of the operator's own network: metrics and health,
+// and nothing else.
+func (h *House) openMetrics() error {
+	if h.Config.Listen.Metrics == "" {
+		return nil
+	}
+	listener, err := h.bind("metrics", h.Config.Listen.Metrics)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := h.ready(r.Context()); err != nil {
+			text, _ := fault.Public(err)
+			http.Error(w, text, http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	h.doors.list = append(h.doors.list, webDoor("metrics", listener, mux, nil))
+	return nil
+}
+
 // plainWeb answers without TLS: everything in dev mode and where there is no
 // HTTPS door, else a redirect.
 func (h *House) plainWeb(handler http.Handler) http.Handler {

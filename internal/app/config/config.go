@@ -44,13 +44,14 @@ const (
 
 // Data says where things are kept.
 type Data struct {
-	Dir      string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
-	Keys     string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
-	KEK      string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
-	Postgres Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
-	S3       *S3         `yaml:"s3" doc:"An S3-compatible store for large messages instead of the folder."`
-	Space    Space       `yaml:"space" doc:"What to do when the disk fills."`
-	Inline   limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
+	Dir       string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
+	Keys      string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
+	KEK       string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
+	KEKFormer []string    `yaml:"kek_former" doc:"Files with former key-encryption keys: while mailvow keys rotate --kek is under way, and for a key store from before it." example:"/etc/mailvow/kek.2025"`
+	Postgres  Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
+	S3        *S3         `yaml:"s3" doc:"An S3-compatible store for large messages instead of the folder."`
+	Space     Space       `yaml:"space" doc:"What to do when the disk fills."`
+	Inline    limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
 }
 
 // S3 is a bucket.

@@ -11,11 +11,11 @@ import (
 
 // Setting is one setting as the handbook shows it.
 type Setting struct {
-	Name    string // dotted: listen.mx; entries of a list are outside[].name
-	Kind    string // what is written: size, duration, text, …
-	Default string // as it is written, or ""
-	Example string
-	Doc     string
+	Name    string `json:"name"`             // dotted: listen.mx; entries of a list are outside[].name
+	Kind    string `json:"kind"`             // what is written: size, duration, text, …
+	Default string `json:"default,omitzero"` // as it is written, or ""
+	Example string `json:"example,omitzero"`
+	Doc     string `json:"doc"`
 }
 
 // Settings lists everything that a file can say, in the order of the file.

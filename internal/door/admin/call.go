@@ -62,16 +62,21 @@ func Dial(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		short, done, err := shortPath(path)
 		if err != nil {
-			return nil, fault.Because(fault.Unavailable, err, "No server answers on "+path+".").WithHint("start it, or name it by --dir or --config")
+			return nil, unanswered(path)
 		}
 		defer done()
 		conn, err := egress.Socket(ctx, short)
 		if err != nil {
-			return nil, fault.Because(fault.Unavailable, err, "No server answers on "+path+".").WithHint("start it, or name it by --dir or --config")
+			return nil, unanswered(path)
 		}
 		return conn, nil
 	}
 	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Hour}}
+}
+
+// unanswered has no cause: that a socket is not there says it all.
+func unanswered(path string) error {
+	return fault.New(fault.Unavailable, "No server answers on "+path+".").WithHint("start it, or name it by --dir or --config")
 }
 
 // Call makes the server do an operation. A fault of the server comes back as it

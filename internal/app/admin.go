@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/door/admin"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/evidence"
+)
+
+// Socket is where the server with this data folder listens for the command line.
+func Socket(dir string) string { return paths{root: dir}.socket() }
+
+// EvidenceFolder is where the server with this data folder keeps its log, which
+// may be read beside it.
+func EvidenceFolder(dir string) string { return paths{root: dir}.evidence() }
+
+// openAdmin makes the socket of the command line.
+func (h *House) openAdmin(ctx context.Context) error {
+	listener, err := admin.Listen(ctx, h.paths().socket())
+	if err != nil {
+		return err
+	}
+	operations := &operatorActs{h}
+	server := admin.New(admin.Parts{
+		Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: h.history, Keys: operations, Acts: operations,
+	}, Version(), h.observe.For("door/admin").Log)
+	h.doors.list = append(h.doors.list, door{name: "admin", listener: listener, serve: server.Serve, shut: server.Shutdown})
+	return nil
+}
+
+// operatorActs is what the command line does that is not one part's own.
+type operatorActs struct{ h *House }
+
+// Record implements admin.Acts.
+func (o *operatorActs) Record(ctx context.Context, act, target string) error {
+	leaf := evidence.Leaf{
+		ID: ids.New[ids.Leaf](o.h.ids), At: evidence.On(o.h.Clock.Now()),
+		By: evidence.Actor{Role: evidence.ByOperator}, Body: &evidence.Act{Act: act, Target: target},
+	}
+	err := o.h.db.Change(ctx, "record an act", func(tx *db.Tx) error { return o.h.stage.Stage(ctx, tx, leaf) })
+	o.h.evidence.Nudge()
+	return err
+}
+
+// RotateTenants implements admin.Keys: the platform and every customer.
+func (o *operatorActs) RotateTenants(ctx context.Context) (int, error) {
+	list, err := o.h.vault.Tenants(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i, t := range list {
+		if err := o.h.vault.RotateTenant(ctx, t); err != nil && !fault.Is(err, fault.Gone) {
+			return i, fault.Wrap(err, "rotate a customer's key")
+		}
+	}
+	return len(list), nil
+}
+
+// RotateKEK implements admin.Keys. Which file the next start reads is the
+// configuration's: until it is changed, data.kek_former or the old file opens
+// nothing new.
+func (o *operatorActs) RotateKEK(ctx context.Context, file string) error {
+	if o.h.Dev {
+		return fault.New(fault.Conflict, "A dev server keeps its key-encryption key in its folder; only a configured server changes it.")
+	}
+	if !filepath.IsAbs(file) {
+		return fault.New(fault.Invalid, "Give the whole path of the new key file.")
+	}
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		if err := vault.CreateKEKFile(file); err != nil {
+			return fault.Because(fault.Invalid, err, fmt.Sprintf("The key file %s cannot be made.", file)).
+				WithHint("the server makes it as its own user; choose a folder that it may write to")
+		}
+	}
+	next, err := vault.LoadKEKFile(file)
+	if err != nil {
+		return err
+	}
+	return o.h.vault.RotateKEK(ctx, next)
+}
+
+// formerKEKs are keys that may still be found in the store after a rotation.
+func formerKEKs(c config.Data) ([]vault.Wrapper, error) {
+	var list []vault.Wrapper
+	for _, file := range c.KEKFormer {
+		k, err := vault.LoadKEKFile(file)
+		if err != nil {
+			return nil, fault.Wrap(err, "load a former key-encryption key")
+		}
+		list = append(list, k)
+	}
+	return list, nil
+}

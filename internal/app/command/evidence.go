@@ -1,0 +1,224 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"mailvow/internal/app"
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/protect/evidence"
+)
+
+type certificateCommand struct {
+	Verify certificateVerify `cmd:"" help:"Verify an erasure certificate, with no server at hand; exit 1 if it does not hold."`
+}
+
+type certificateVerify struct {
+	reader
+	File    string   `arg:"" help:"The certificate; - reads standard input."`
+	Key     []string `help:"A public key that must have signed, as the operator publishes it." placeholder:"KEY"`
+	Address string   `help:"The address that must be the erased one." placeholder:"ADDRESS"`
+}
+
+// maxCertificate bounds what is read; a certificate is a few kilobytes.
+const maxCertificate = 1 << 20
+
+// Run verifies.
+func (c *certificateVerify) Run(t *Terminal) error {
+	check, err := c.check()
+	if err != nil {
+		return usage(err)
+	}
+	b, err := t.read(c.File, maxCertificate)
+	if err != nil {
+		return err
+	}
+	report, err := evidence.VerifyCertificate(b, check)
+	switch {
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied):
+		return t.refused(c.JSON, c.File, err)
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.answer(struct {
+			Valid bool `json:"valid"`
+			evidence.CertificateReport
+		}{true, report})
+	}
+	return t.certificate(report, c.Address != "")
+}
+
+func (c *certificateVerify) check() (check evidence.CertificateCheck, err error) {
+	for _, text := range c.Key {
+		k, err := evidence.ParseKey(text)
+		if err != nil {
+			return check, err
+		}
+		check.Trusted = append(check.Trusted, k)
+	}
+	if c.Address != "" {
+		a, err := address.Parse(c.Address)
+		if err != nil {
+			return check, err
+		}
+		check.Address = &a
+	}
+	return check, nil
+}
+
+// read gives a file's bytes, or standard input's for "-".
+func (t *Terminal) read(name string, most int64) ([]byte, error) {
+	in := t.In
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fault.Because(fault.NotFound, err, fmt.Sprintf("%s cannot be read: %v.", name, errors.Unwrap(err)))
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err != nil {
+		return nil, fault.Because(fault.Unavailable, err, name+" cannot be read.")
+	}
+	if int64(len(b)) > most {
+		return nil, fault.New(fault.Invalid, fmt.Sprintf("%s is longer than %d bytes.", name, most))
+	}
+	return b, nil
+}
+
+// refused prints why something does not hold: the answer is no.
+func (t *Terminal) refused(json bool, name string, why error) error {
+	text, _ := fault.Public(why)
+	if text == "" {
+		text = why.Error()
+	}
+	if json {
+		if err := t.answer(map[string]any{"file": name, "valid": false, "error": text}); err != nil {
+			return err
+		}
+		return errNo
+	}
+	fmt.Fprintf(t.Err, "%s does not hold: %s\n", name, text)
+	return errNo
+}
+
+func (t *Terminal) certificate(r evidence.CertificateReport, asked bool) error {
+	key := "It was signed by the key below. Compare that with the one the operator publishes, or give it by --key."
+	if r.KeyTrusted {
+		key = "It was signed by a key that you trust."
+	}
+	whose := ""
+	if asked {
+		whose = "\nThe erased person is the one you named."
+	}
+	if err := t.say("The certificate %s holds. %s%s\n\n  erased      %s (%s, policy %s)\n  in the log  %s, entry %d of %d\n  key         %s",
+		r.Certificate, key, whose, r.At.String(), r.Reason, r.Policy, r.Log, r.LeafIndex+1, r.LogSize, r.PublicKey); err != nil {
+		return err
+	}
+	for _, c := range r.Categories {
+		kept := ""
+		if c.Kept > 0 {
+			kept = fmt.Sprintf(", %d kept: %s", c.Kept, c.Why)
+		}
+		if err := t.say("  %-30s %d erased%s", c.Category, c.Erased, kept); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.Follows {
+		if err := t.say("  by %s: %s", f.By.String(), f.What); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type evidenceCommands struct {
+	Verify evidenceVerify `cmd:"" help:"Verify an export of the log, or its folder, with no server at hand; exit 1 if it does not hold."`
+	Export evidenceExport `cmd:"" help:"Write the whole log with all its checkpoints as lines of JSON."`
+}
+
+type evidenceVerify struct {
+	reader
+	File string   `arg:"" help:"The export, or the log's folder."`
+	Key  []string `help:"A public key that must have signed." placeholder:"KEY"`
+	Held []string `help:"A file with a checkpoint kept from earlier, which the log must hold." placeholder:"FILE" type:"existingfile"`
+}
+
+// Run verifies.
+func (c *evidenceVerify) Run(ctx context.Context, t *Terminal) error {
+	var check evidence.LogCheck
+	for _, text := range c.Key {
+		k, err := evidence.ParseKey(text)
+		if err != nil {
+			return usage(err)
+		}
+		check.Trusted = append(check.Trusted, k)
+	}
+	for _, name := range c.Held {
+		b, err := t.read(name, maxCertificate)
+		if err != nil {
+			return err
+		}
+		check.Held = append(check.Held, string(b))
+	}
+	if _, err := os.Stat(c.File); err != nil {
+		return fault.Because(fault.NotFound, err, c.File+" is not there.")
+	}
+	report, err := evidence.VerifyFile(ctx, c.File, check)
+	switch {
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied), fault.Is(err, fault.Conflict):
+		return t.refused(c.JSON, c.File, err)
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.answer(struct {
+			Valid bool `json:"valid"`
+			evidence.LogReport
+		}{true, report})
+	}
+	trust := "Compare the key with the one the operator publishes, or give it by --key."
+	if report.KeyTrusted {
+		trust = "It was signed by a key that you trust."
+	}
+	return t.say("The log %s holds: %d entries under %d checkpoints. %s\n  root  %s\n  key   %s",
+		report.Log, report.Size, report.Checkpoints, trust, report.Root, lastOf(report.Keys))
+}
+
+func lastOf(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[len(list)-1]
+}
+
+type evidenceExport struct {
+	where
+	Out string `help:"The file to write; without it standard output." placeholder:"FILE"`
+}
+
+// Run reads the log's folder beside the server.
+func (c *evidenceExport) Run(ctx context.Context, t *Terminal) (err error) {
+	dir, err := c.folder(t)
+	if err != nil {
+		return err
+	}
+	r, err := evidence.OpenReader(ctx, app.EvidenceFolder(dir))
+	if err != nil {
+		return err
+	}
+	w := t.Out
+	if c.Out != "" {
+		f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", c.Out, errors.Unwrap(err)))
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		w = f
+	}
+	return r.Export(ctx, w)
+}
