@@ -19,6 +19,7 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/route"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/flow/tally"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 )
@@ -26,6 +27,7 @@ import (
 // openFlow opens floor 4 and the products that the road asks.
 func (h *House) openFlow(ctx context.Context) error {
 	h.history = history.New(h.db, h.vault, h.ids, h.Clock, h.redaction())
+	h.tally = tally.New(h.db, h.Clock, h.observe.For("flow/tally").Log)
 	if err := h.openProducts(ctx); err != nil {
 		return err
 	}
@@ -145,6 +147,7 @@ func (h *House) startFlow(ctx context.Context) error {
 		}
 	}
 	h.parts.Go("index history", h.index.Run)
+	h.parts.Go("count for charts", h.tally.Run)
 	h.parts.Go("close idle connections", h.courier.Run)
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/flow/tally"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
@@ -67,6 +68,7 @@ type House struct {
 	courier *remote.Courier
 
 	suppress *suppress.Store
+	tally    *tally.Tally
 	relay    *relay.Store
 	inbound  *inbound.Store
 	desk     *frontDesk

@@ -92,6 +92,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "sessions", Purge: own(h.access.Purge)},
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
+		{Category: "counts", Purge: own(h.tally.Purge)},
 		{Category: "erasure ledger", Purge: ledger.Purge, Oldest: ledger.Oldest},
 		{Category: "message bodies", Age: 24 * time.Hour, Purge: h.sweepBlobs},
 	}

@@ -10,6 +10,7 @@ import (
 	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/flow/tally"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/job"
@@ -30,7 +31,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, evidence.Schema(),
-		history.Schema(), queue.Schema(), suppress.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema,
+		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema,
 	}
 }
 
@@ -39,7 +40,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
-		history.Declaration, queue.Declaration, suppress.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, House,
+		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, House,
 	}
 }
 

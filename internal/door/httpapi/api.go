@@ -24,15 +24,18 @@ import (
 	"mailvow/internal/base/limit"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/flow/tally"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -61,6 +64,8 @@ type Config struct {
 	MaxMessage limit.Bytes
 	// Region is the label of new customers.
 	Region string
+	// Start says how to send the first mail, for the overview of mailvow dev.
+	Start map[string]string
 }
 
 // Acts puts administrative acts on record.
@@ -93,6 +98,13 @@ type Parts struct {
 	Intake       *intake.Intake
 	Queue        *queue.Queue
 	History      *history.History
+	Caught       *inbox.Inbox
+	Tally        *tally.Tally
+	// Trust; each may be nil where this process does not have it.
+	Subjects  Subjects
+	Records   Records
+	Controls  Controls
+	Inventory *inventory.Inventory
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -111,6 +123,7 @@ type API struct {
 	cursors   cursors
 	rates     *rates
 	large     limit.Places    // requests with a large body at once
+	live      limit.Places    // streams of counts
 	secretive map[string]bool // by pattern: the answer shows a secret
 	signIns   *rates
 	meters    meters
@@ -137,7 +150,7 @@ func New(c Config, p Parts) (*API, error) {
 	}
 	a := &API{
 		config: c, parts: p, set: p.DB.Set(pkg), log: p.Observe.For(pkg).Log, mux: http.NewServeMux(),
-		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), large: limit.NewPlaces(largeCount),
+		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), large: limit.NewPlaces(largeCount), live: limit.NewPlaces(liveCount),
 		secretive: map[string]bool{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
 	}
 	a.huma = humago.New(a.mux, a.document())
@@ -160,7 +173,11 @@ func (a *API) routes() {
 	a.inboundRoutes()
 	a.suppressionRoutes()
 	a.messageRoutes()
+	a.searchRoutes()
 	a.queueRoutes()
+	a.caughtRoutes()
+	a.overviewRoutes()
+	a.trustRoutes()
 	a.plainRoutes()
 }
 

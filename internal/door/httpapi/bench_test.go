@@ -17,20 +17,25 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/base/observe"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/flow/tally"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/lookup"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
 )
@@ -47,7 +52,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema()}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -88,6 +93,37 @@ func (everywhere) Route(context.Context, ids.Tenant, address.Address) (deliver.R
 	return deliver.Route{Kind: deliver.Host, Hosts: []string{"mx.test:25"}}, nil
 }
 
+// desk stands for the trust parts, which have tests of their own.
+type desk struct{}
+
+func (desk) Find(_ context.Context, s pledge.Subject) ([]pledge.Trace, error) {
+	return []pledge.Trace{{Category: "users", Holder: "access", Count: 1, First: lab.Epoch, Last: lab.Epoch}}, nil
+}
+
+func (desk) Export(_ context.Context, s pledge.Subject, _ access.Principal, w io.Writer) (int, error) {
+	return io.WriteString(w, `{"address":"`+s.Address.Text()+`"}`)
+}
+
+func (desk) Correct(context.Context, pledge.Subject, access.Principal, pledge.Correction) (int, error) {
+	return 1, nil
+}
+
+func (desk) Restrict(context.Context, pledge.Subject, access.Principal, bool) (int, error) {
+	return 1, nil
+}
+
+func (desk) Erase(context.Context, pledge.Subject, access.Principal, string, bool) (json.RawMessage, error) {
+	return json.RawMessage(`{"certificate":1}`), nil
+}
+
+func (desk) DeleteMessage(_ context.Context, s scope.Scope, m ids.Message, _ access.Principal) (json.RawMessage, error) {
+	return json.RawMessage(`{"leaf":1}`), nil
+}
+
+func (desk) Findings(context.Context) ([]Control, error) {
+	return []Control{{ID: "mb-argon2id", Status: "kept"}}, nil
+}
+
 // silence is a DNS without a record.
 type silence struct{}
 
@@ -116,6 +152,13 @@ func road(t testing.TB, p *Parts) {
 	p.Drafts = blob.NewDrafts(blobs, 64<<10)
 	p.Intake = &intake.Intake{Hostname: "mail.test", DB: p.DB, IDs: p.IDs, Clock: p.Clock, Log: p.Observe.Log, Queue: p.Queue, History: p.History, Signer: p.Domains}
 	p.Senders, p.Routes = p.Domains, everywhere{}
+	p.Caught = inbox.New(p.DB, p.Vault, p.IDs, p.Drafts, blobs)
+	p.Tally = tally.New(p.DB, p.Clock, p.Observe.Log)
+	_, err = p.History.OpenIndex(t.Context())
+	must(t, err)
+	p.Subjects, p.Records, p.Controls = desk{}, desk{}, desk{}
+	p.Inventory, err = inventory.Join(access.Declaration, Declaration)
+	must(t, err)
 }
 
 // domain makes a domain a customer's.
@@ -244,8 +287,19 @@ func (b *bench) call(method, path, body string, with ...func(*http.Request)) rep
 		f(r)
 	}
 	w := httptest.NewRecorder()
-	b.ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	b.ServeHTTP(leaver{w, cancel}, r.WithContext(ctx))
 	return reply{w}
 }
+
+// leaver goes away at the first flush: a stream would go on.
+type leaver struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+// Flush implements http.Flusher.
+func (l leaver) Flush() { l.leave() }
 
 func bodyHash(body string) [32]byte { return sha256.Sum256([]byte(body)) }

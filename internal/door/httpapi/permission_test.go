@@ -14,6 +14,7 @@ import (
 
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/protect/access"
@@ -104,6 +105,18 @@ var things = map[string]thing{
 		b.call("POST", "/v1/messages", body, b.token(t, in, access.ScopeMessagesSend)).into(t, &made)
 		return made.ID
 	},
+	"/v1/caught/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		from, err := addressAt("x", "ann@"+b.domainOf(t, in))
+		must(t, err)
+		raw := "From: ann@news.example\r\nTo: bob@example.net\r\nSubject: Caught\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nattached\r\n--b--\r\n"
+		must(t, b.parts.Caught.Catch(t.Context(), &deliver.Parcel{
+			Message: ids.New[ids.Message](b.parts.IDs), Tenant: in, Sender: from, Recipients: []deliver.Recipient{{ID: ids.New[ids.Recipient](b.parts.IDs), Address: from}},
+			Content: strings.NewReader(raw), Received: b.clock.Now(),
+		}))
+		list, err := b.parts.Caught.List(t.Context(), scope.Tenant(in), 0, 1)
+		must(t, err)
+		return list[0].ID.String()
+	},
 	"/v1/customers/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		c, err := b.parts.Tenants.Add(t.Context(), "X", "test")
 		must(t, err)
@@ -137,6 +150,11 @@ var bodies = map[string]string{
 	"hold-queue":         `{"domain":"example.net"}`,
 	"fail-queue":         `{"domain":"nowhere.example"}`,
 	"pause-queue":        `{"domain":"example.net","reason":"a test"}`,
+	"find-subject":       `{"address":"bob@example.net"}`,
+	"export-subject":     `{"address":"bob@example.net"}`,
+	"correct-subject":    `{"address":"bob@example.net","field":"name","value":"Bob"}`,
+	"restrict-subject":   `{"address":"bob@example.net","on":true}`,
+	"erase-subject":      `{"address":"bob@example.net","reason":"asked"}`,
 	"resume-queue":       `{"domain":"example.net"}`,
 	"change-customer":    `{"name":"New"}`,
 }
@@ -177,6 +195,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		_, err := b.parts.Queue.Pause(t.Context(), queue.Pause{Tenant: in, Domain: "example.net"})
 		must(t, err)
 	}
+	path = strings.Replace(path, "{index}", "0", 1)
 	body := bodies[o.OperationID]
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)
@@ -268,8 +287,11 @@ func TestAnotherCustomer(t *testing.T) {
 		if !strings.Contains(o.Path, "{id}") || access.OfRole(access.Owner)[needs(o)] == access.None {
 			continue
 		}
+		if o.OperationID == "delete-message" {
+			continue // what is deleted is decided behind the interface, with a test there
+		}
 		id := things[collection(o.Path)](t, b, b.other)
-		path := strings.Replace(o.Path, "{id}", id, 1)
+		path := strings.Replace(strings.Replace(o.Path, "{id}", id, 1), "{index}", "0", 1)
 		r := b.call(o.Method, path, bodies[o.OperationID], b.as(t, b.acme, access.Owner))
 		if r.Code != http.StatusNotFound {
 			t.Errorf("%s on another customer's: %d %s", o.OperationID, r.Code, r.Body)
@@ -288,7 +310,7 @@ func TestListsStayApart(t *testing.T) {
 		make(t, b, b.other)
 	}
 	for _, o := range operations(b.API) {
-		if o.Method != http.MethodGet || strings.Contains(o.Path, "{") || access.OfRole(access.Owner)[needs(o)] == access.None {
+		if o.OperationID == "watch-counts" || o.Method != http.MethodGet || strings.Contains(o.Path, "{") || access.OfRole(access.Owner)[needs(o)] == access.None {
 			continue
 		}
 		r := b.call(o.Method, o.Path, "", b.as(t, b.acme, access.Owner))

@@ -209,6 +209,75 @@ func TestQueueRoom(t *testing.T) {
 	}
 }
 
+// TestSearchAndOverview: what was sent is found, counted and shown live.
+func TestSearchAndOverview(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.domain(t, b.acme, "news.example")
+	owner := b.as(t, b.acme, access.Owner)
+	for _, subject := range []string{"one", "two", "three"} {
+		b.call("POST", "/v1/messages", quote(map[string]any{"from": "ann@news.example", "to": []string{"bob@example.net"}, "subject": subject, "text": "x"}), owner).into(t, &Accepted{})
+	}
+	must(t, b.parts.Tally.Flush(t.Context()))
+	var page Page[Message]
+	b.call("GET", "/v1/messages?limit=2", "", owner).into(t, &page)
+	if len(page.Items) != 2 || page.Items[0].Subject != "three" || page.Items[0].Recipient != "bob@example.net" || page.Next == nil {
+		t.Fatalf("%+v", page)
+	}
+	if r := b.call("GET", "/v1/messages?direction=inbound&cursor="+*page.Next, "", owner); r.Code != 422 {
+		t.Errorf("a cursor under another filter: %d", r.Code)
+	}
+	b.call("GET", "/v1/messages?limit=2&cursor="+*page.Next, "", owner).into(t, &page)
+	if len(page.Items) != 1 || page.Items[0].Subject != "one" {
+		t.Errorf("%+v", page)
+	}
+	b.call("GET", "/v1/messages", "", b.as(t, b.other, access.Owner)).into(t, &page)
+	if len(page.Items) != 0 {
+		t.Errorf("another customer finds %+v", page)
+	}
+	if r := b.call("GET", "/v1/messages?recipient=nobody", "", owner); r.Code != 422 || !located(r.problem(t), "query.recipient") {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	var o Overview
+	b.call("GET", "/v1/overview", "", owner).into(t, &o)
+	if o.AcceptedToday != 3 || o.QueuedNow != 3 || len(o.Series) != 60 || o.Series[59].Accepted != 3 {
+		t.Errorf("%+v", o)
+	}
+	b.call("GET", "/v1/overview?range=day", "", owner).into(t, &o)
+	if len(o.Series) != 96 {
+		t.Errorf("%d quarters of an hour", len(o.Series))
+	}
+	live := b.call("GET", "/v1/events/live", "", owner)
+	if live.Code != 200 || live.Header().Get("Content-Type") != "text/event-stream" || !strings.Contains(live.Body.String(), `"accepted_today":3`) {
+		t.Errorf("%d %s", live.Code, live.Body)
+	}
+}
+
+func TestCaughtInbox(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	owner := b.as(t, b.acme, access.Owner)
+	id := things["/v1/caught/{id}"](t, b, b.acme)
+	var c Caught
+	b.call("GET", "/v1/caught/"+id, "", owner).into(t, &c)
+	if c.Subject != "Caught" || strings.TrimSpace(c.Text) != "Hello" || len(c.Attachments) != 1 || c.ID != id {
+		t.Errorf("%+v", c)
+	}
+	file := b.call("GET", "/v1/caught/"+id+"/attachments/0", "", owner)
+	if file.Body.String() != "attached" || file.Header().Get("Content-Disposition") != "attachment; filename=a.txt" || file.Header().Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%q %v", file.Body, file.Header())
+	}
+	if r := b.call("GET", "/v1/caught/"+id+"/attachments/1", "", owner); r.Code != 404 {
+		t.Errorf("an attachment that is not there: %d", r.Code)
+	}
+	if r := b.call("DELETE", "/v1/caught", "", owner); r.Code != 204 {
+		t.Error(r.Code, r.Body)
+	}
+	if r := b.call("GET", "/v1/caught/"+id, "", owner); r.Code != 404 {
+		t.Error("emptied, and still there:", r.Code)
+	}
+}
+
 func FuzzRaw(f *testing.F) {
 	f.Add([]byte("From: a@b.example\r\nTo: c@d.example\r\n\r\nx"))
 	f.Add([]byte("\r\n\n\r"))

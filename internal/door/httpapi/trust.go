@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/inventory"
+)
+
+// Subjects answers persons who ask about their data; app fills it with
+// protect/subject and protect/erase.
+type Subjects interface {
+	Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, error)
+	// Export writes JSON lines and returns their number.
+	Export(ctx context.Context, s pledge.Subject, by access.Principal, w io.Writer) (int, error)
+	Correct(ctx context.Context, s pledge.Subject, by access.Principal, c pledge.Correction) (int, error)
+	Restrict(ctx context.Context, s pledge.Subject, by access.Principal, on bool) (int, error)
+	// Erase returns the certificate as JSON.
+	Erase(ctx context.Context, s pledge.Subject, by access.Principal, reason string, keepAway bool) (json.RawMessage, error)
+}
+
+// Records deletes records of mail; app fills it.
+type Records interface {
+	// DeleteMessage cancels what is queued, deletes the record and returns the
+	// receipt as JSON.
+	DeleteMessage(ctx context.Context, s scope.Scope, m ids.Message, by access.Principal) (json.RawMessage, error)
+}
+
+// Controls gives the newest finding of every promise; app fills it.
+type Controls interface {
+	Findings(ctx context.Context) ([]Control, error)
+}
+
+// Control is one promise and what was seen of it.
+type Control struct {
+	ID        string     `json:"id"`
+	Says      string     `json:"says"`
+	Kind      string     `json:"kind"`
+	Status    string     `json:"status" enum:"kept,failing,not_applicable,attested,not_yet"`
+	Evidence  string     `json:"evidence"`
+	CheckedAt *time.Time `json:"checked_at"`
+}
+
+// InventoryEntry is one category of what is kept.
+type InventoryEntry struct {
+	Category string   `json:"category"`
+	Holder   string   `json:"holder"`
+	What     string   `json:"what"`
+	Where    []string `json:"where" nullable:"false"`
+	Whose    string   `json:"whose"`
+	Purpose  string   `json:"purpose"`
+	Basis    string   `json:"basis"`
+	Period   string   `json:"period"`
+	Found    string   `json:"found"`
+	Erasing  string   `json:"erasing"`
+}
+
+type person struct {
+	Address string `json:"address" maxLength:"320"`
+}
+
+type findIn struct{ Body person }
+
+// Findings is what is held about a person, without content.
+type Findings struct {
+	Findings []Finding `json:"findings" nullable:"false"`
+}
+
+// Finding is one store that holds something.
+type Finding struct {
+	Category string     `json:"category"`
+	Holder   string     `json:"holder"`
+	Count    int        `json:"count"`
+	First    *time.Time `json:"first"`
+	Last     *time.Time `json:"last"`
+}
+
+type eraseIn struct {
+	Body struct {
+		Address  string `json:"address" maxLength:"320"`
+		Reason   string `json:"reason" minLength:"1" maxLength:"500"`
+		KeepAway bool   `json:"keep_away,omitempty" doc:"Leave a keyed hash, so that the person is not written to again."`
+	}
+}
+
+type certificateOut struct{ Body json.RawMessage }
+
+type correctIn struct {
+	Body struct {
+		Address string `json:"address" maxLength:"320"`
+		Field   string `json:"field" maxLength:"64"`
+		Value   string `json:"value" maxLength:"1000"`
+	}
+}
+
+type restrictIn struct {
+	Body struct {
+		Address string `json:"address" maxLength:"320"`
+		On      bool   `json:"on" doc:"False lifts the restriction."`
+	}
+}
+
+func (a *API) trustRoutes() {
+	tag, p := "subjects", access.SubjectsManage
+	register(a, op{id: "find-subject", method: http.MethodPost, path: "/v1/subjects/find", summary: "What is held about a person", tag: tag, needs: p, quiet: true}, a.findSubject)
+	register(a, op{id: "export-subject", method: http.MethodPost, path: "/v1/subjects/export", summary: "A copy of everything held about a person (JSON lines)", tag: tag, needs: p, once: true, quiet: true}, a.exportSubject)
+	register(a, op{id: "correct-subject", method: http.MethodPost, path: "/v1/subjects/correct", summary: "Replace a wrong value", tag: tag, needs: p, quiet: true}, a.correctSubject)
+	register(a, op{id: "restrict-subject", method: http.MethodPost, path: "/v1/subjects/restrict", summary: "Stop all processing of a person's data but storage", tag: tag, needs: p, quiet: true}, a.restrictSubject)
+	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
+	register(a, op{id: "list-controls", method: http.MethodGet, path: "/v1/controls", summary: "Every promise, and what was seen of it", tag: "controls", needs: access.EvidenceRead}, a.listControls)
+	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
+}
+
+func (a *API) subject(who Asker, text string) (pledge.Subject, error) {
+	if a.parts.Subjects == nil {
+		return pledge.Subject{}, absent()
+	}
+	to, err := addressAt("address", text)
+	return pledge.Subject{Scope: who.Scope, Address: to}, err
+}
+
+func (a *API) findSubject(ctx context.Context, who Asker, in *findIn) (*struct{ Body Findings }, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	traces, err := a.parts.Subjects.Find(ctx, s)
+	out := &struct{ Body Findings }{Findings{[]Finding{}}}
+	for _, t := range traces {
+		out.Body.Findings = append(out.Body.Findings, Finding{Category: t.Category, Holder: t.Holder, Count: t.Count, First: when(t.First), Last: when(t.Last)})
+	}
+	return out, err
+}
+
+// maxExport is the largest copy that the API hands out; mailvow subject export
+// has no bound.
+const maxExport = 64 << 20
+
+func (a *API) exportSubject(ctx context.Context, who Asker, in *findIn) (*stream, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	var copied bytes.Buffer
+	if _, err := a.parts.Subjects.Export(ctx, s, who.Principal, &bounded{w: &copied, left: maxExport}); err != nil {
+		return nil, err
+	}
+	return download("application/jsonl", "export.jsonl", int64(copied.Len()), &copied, io.NopCloser(nil)), nil
+}
+
+type bounded struct {
+	w    io.Writer
+	left int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, fault.New(fault.Exhausted, "The copy is larger than 64 MiB. Use mailvow subject export on the server.")
+	}
+	return b.w.Write(p)
+}
+
+func (a *API) correctSubject(ctx context.Context, who Asker, in *correctIn) (*queueResultOut, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	n, err := a.parts.Subjects.Correct(ctx, s, who.Principal, pledge.Correction{Field: in.Body.Field, Value: in.Body.Value})
+	return &queueResultOut{QueueResult{n}}, err
+}
+
+func (a *API) restrictSubject(ctx context.Context, who Asker, in *restrictIn) (*queueResultOut, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	n, err := a.parts.Subjects.Restrict(ctx, s, who.Principal, in.Body.On)
+	return &queueResultOut{QueueResult{n}}, err
+}
+
+func (a *API) eraseSubject(ctx context.Context, who Asker, in *eraseIn) (*certificateOut, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := a.parts.Subjects.Erase(ctx, s, who.Principal, strings.TrimSpace(in.Body.Reason), in.Body.KeepAway)
+	return &certificateOut{certificate}, err
+}
+
+func (a *API) listControls(ctx context.Context, _ Asker, _ *nothing) (*struct{ Body []Control }, error) {
+	if a.parts.Controls == nil {
+		return nil, absent()
+	}
+	list, err := a.parts.Controls.Findings(ctx)
+	if list == nil {
+		list = []Control{}
+	}
+	return &struct{ Body []Control }{list}, err
+}
+
+func (a *API) getInventory(_ context.Context, _ Asker, _ *nothing) (*struct{ Body []InventoryEntry }, error) {
+	if a.parts.Inventory == nil {
+		return nil, absent()
+	}
+	out := &struct{ Body []InventoryEntry }{[]InventoryEntry{}}
+	for _, e := range a.parts.Inventory.Entries() {
+		v := InventoryEntry{
+			Category: e.Name, Holder: e.Package, What: e.What, Where: []string{}, Whose: string(e.About), Purpose: e.Purpose,
+			Basis: string(e.Basis), Period: inventory.Period(e.Period), Found: e.Found, Erasing: string(e.Erasing),
+		}
+		for _, p := range e.Places {
+			v.Where = append(v.Where, string(p.Kind)+" "+p.Name)
+		}
+		out.Body = append(out.Body, v)
+	}
+	return out, nil
+}
