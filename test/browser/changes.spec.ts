@@ -59,7 +59,7 @@ test('a suppression is added and removed', async ({ page }) => {
   await page.getByRole('button', { name: 'Add address' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByLabel('Address').fill(address);
-  await dialog.getByLabel('Reason').fill('asked by phone');
+  await dialog.getByLabel('Note').fill('asked by phone');
   await dialog.getByRole('button', { name: 'Add address' }).click();
   await expect(dialog).toHaveCount(0);
   await page.getByRole('button', { name: `Write to ${address} again?` }).click();

@@ -89,7 +89,7 @@ const state = {
   suppressions: make(3, (i) => ({
     id: id('sup'),
     address: ['nobody@example.net', 'old@post.example.com', 'complained@example.de'][i],
-    reason: ['hard bounce: 550 5.1.1 user unknown', 'asked by phone', 'complaint'][i],
+    reason: ['hard_bounce', 'manual', 'complaint'][i],
     until: i === 1 ? iso(now + 9e9) : null,
     created_at: iso(now - i * 1e8),
   })),

@@ -29,10 +29,16 @@ function texts<K extends string>(...names: K[]) {
   };
 }
 
+// A dialog's header is no banner of the page.
+const dialogs = {
+  closeButtonProps: { 'aria-label': t.common.close },
+  attributes: { header: { role: 'presentation' } },
+};
+
 /** Dialogs stand inside the router, so that what is in them can lead to a room. */
 function Root() {
   return (
-    <ModalsProvider modalProps={{ closeButtonProps: { 'aria-label': t.common.close } }}>
+    <ModalsProvider modalProps={dialogs}>
       <Outlet />
     </ModalsProvider>
   );

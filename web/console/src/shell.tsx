@@ -57,16 +57,16 @@ const groups: { label: string; rooms: Room[] }[] = [
       { to: '/', label: t.nav.overview, icon: IconLayoutDashboard },
       { to: '/activity', label: t.nav.activity, icon: IconActivity, needs: 'messages:read' },
       { to: '/caught', label: t.nav.caught, icon: IconInbox, feature: 'caught' },
-      { to: '/queue', label: t.nav.queue, icon: IconStack2, needs: 'messages:read' },
+      { to: '/queue', label: t.nav.queue, icon: IconStack2, needs: 'queue:read' },
     ],
   },
   {
     label: t.nav.setup,
     rooms: [
-      { to: '/domains', label: t.nav.domains, icon: IconWorld, needs: 'domains:manage' },
-      { to: '/routes', label: t.nav.routes, icon: IconRoute, needs: 'routes:manage' },
+      { to: '/domains', label: t.nav.domains, icon: IconWorld, needs: 'domains:read' },
+      { to: '/routes', label: t.nav.routes, icon: IconRoute, needs: 'routes:read' },
       { to: '/access', label: t.nav.access, icon: IconKey, needs: 'tokens:manage' },
-      { to: '/suppressions', label: t.nav.suppressions, icon: IconBan, needs: 'suppressions:manage' },
+      { to: '/suppressions', label: t.nav.suppressions, icon: IconBan, needs: 'suppressions:read' },
     ],
   },
   {
@@ -80,7 +80,7 @@ const groups: { label: string; rooms: Room[] }[] = [
   {
     label: t.nav.people,
     rooms: [
-      { to: '/users', label: t.nav.users, icon: IconUsers, needs: 'users:manage' },
+      { to: '/users', label: t.nav.users, icon: IconUsers, needs: 'users:read' },
       { to: '/customers', label: t.nav.customers, icon: IconBuilding, needs: 'platform:read' },
     ],
   },

@@ -83,7 +83,7 @@ export interface paths {
   '/v1/tokens/{id}': { delete: Id & { responses: Empty } };
   '/v1/credentials': {
     get: Query<List> & { responses: Answers<S.Page<S.Credential>> };
-    post: Body<{ name?: string; network?: string }> & { responses: Answers<S.Credential, 200 | 201> };
+    post: Body<{ name: string; network?: string }> & { responses: Answers<S.Credential, 200 | 201> };
   };
   '/v1/credentials/{id}': { delete: Id & { responses: Empty } };
   '/v1/users': {
@@ -96,7 +96,7 @@ export interface paths {
   };
   '/v1/suppressions': {
     get: Query<List & { address?: string }> & { responses: Answers<S.Page<S.Suppression>> };
-    post: Body<{ address: string; reason: string; until?: string }> & {
+    post: Body<{ address: string; reason: string; note?: string; until?: string }> & {
       responses: Answers<S.Suppression, 200 | 201>;
     };
   };

@@ -182,6 +182,7 @@ export type Suppression = {
   id?: string;
   address?: string;
   reason: string;
+  note?: string;
   until?: Time | null;
   created_at?: Time;
 };

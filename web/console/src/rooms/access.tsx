@@ -215,7 +215,7 @@ function AddCredential({ close }: { close: () => void }) {
         setTried(true);
         if (byNetwork ? badNetwork : !name.trim()) return false;
         const body = byNetwork
-          ? { name: name.trim() || undefined, network: network.trim() }
+          ? { name: name.trim() || network.trim(), network: network.trim() }
           : { name: name.trim() };
         return must(api.POST('/v1/credentials', { body })).then(async (made) => {
           await queryClient.invalidateQueries({ queryKey: ['credentials'] });

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Select, TextInput } from '@mantine/core';
 import { IconBan, IconPlus, IconTrash } from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -30,13 +30,19 @@ function remove(s: Suppression) {
   });
 }
 
+function reasonOf(s: Suppression) {
+  const reason = t.suppressions.reasons[s.reason] ?? s.reason;
+  const whole = s.note ? t.suppressions.withNote(reason, s.note) : reason;
+  return <span title={whole}>{whole}</span>;
+}
+
 const columns: Column<Suppression>[] = [
   { id: 'address', title: t.suppressions.address, lead: true, cell: (s) => <strong>{nameOf(s)}</strong> },
   {
     id: 'reason',
     title: t.suppressions.reason,
     grow: true,
-    cell: (s) => <span title={s.reason}>{s.reason}</span>,
+    cell: (s) => reasonOf(s),
   },
   {
     id: 'until',
@@ -93,9 +99,15 @@ export function Suppressions() {
   );
 }
 
+const reasons = ['manual', 'unsubscribe', 'complaint', 'hard_bounce'].map((value) => ({
+  value,
+  label: t.suppressions.reasons[value] ?? value,
+}));
+
 function AddSuppression({ close }: { close: () => void }) {
   const [address, setAddress] = useState('');
-  const [reason, setReason] = useState('');
+  const [reason, setReason] = useState('manual');
+  const [note, setNote] = useState('');
   const [until, setUntil] = useState('');
   const [tried, setTried] = useState(false);
   const badAddress = !/^[^\s@]+@[^\s@]+$/.test(address.trim());
@@ -105,10 +117,11 @@ function AddSuppression({ close }: { close: () => void }) {
       cancel={close}
       onSubmit={() => {
         setTried(true);
-        if (badAddress || !reason.trim()) return false;
+        if (badAddress) return false;
         const body = {
           address: address.trim(),
-          reason: reason.trim(),
+          reason,
+          ...(note.trim() && { note: note.trim() }),
           ...(until && { until: new Date(`${until}T00:00`).toISOString() }),
         };
         return must(api.POST('/v1/suppressions', { body })).then(async () => {
@@ -127,12 +140,17 @@ function AddSuppression({ close }: { close: () => void }) {
         error={tried && badAddress ? t.suppressions.needAddress : null}
         data-autofocus
       />
-      <TextInput
+      <Select
         label={t.suppressions.reason}
-        placeholder={t.suppressions.reasonPlaceholder}
+        data={reasons}
         value={reason}
-        onChange={(e) => setReason(e.currentTarget.value)}
-        error={tried && !reason.trim() ? t.suppressions.needReason : null}
+        onChange={(v) => setReason(v ?? 'manual')}
+      />
+      <TextInput
+        label={t.suppressions.note}
+        placeholder={t.suppressions.notePlaceholder}
+        value={note}
+        onChange={(e) => setNote(e.currentTarget.value)}
       />
       <TextInput
         label={t.suppressions.until}
