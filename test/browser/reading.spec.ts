@@ -28,6 +28,8 @@ const message = {
 };
 
 test.beforeEach(async ({ page }) => {
+  const row = { id, from: message.from, to: message.to, subject: message.subject, received_at: message.date, size: 1 };
+  await page.route(/\/v1\/caught\?/, (route) => route.fulfill({ json: { items: [row], next: null } }));
   await page.route(`**/v1/caught/${id}`, (route) => route.fulfill({ json: message }));
   await page.route(`**/v1/caught/${id}/source`, (route) => route.fulfill({ body: 'Subject: x\r\n\r\n<script>1</script>' }));
   await page.route(`**/v1/caught/${id}/attachments/0`, (route) =>

@@ -76,6 +76,6 @@ test('an address that leads nowhere says so', async ({ page }) => {
 test('a message that is gone shows the reason and the console stays usable', async ({ page }) => {
   await page.goto('/activity/msg_00000000000000000000000000');
   await expect(page.getByRole('alert')).toBeVisible();
-  await page.getByRole('link', { name: 'Activity' }).first().click();
+  await page.locator('#content').getByRole('link', { name: 'Activity' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Activity' })).toBeVisible();
 });
