@@ -132,6 +132,7 @@ func (i *Intake) accept(ctx context.Context, s *Submission) (Receipt, error) {
 type arrival struct {
 	*queue.Envelope
 	authors []address.Address // of the From and Sender fields
+	hasFrom bool
 	hasDate bool
 	hasID   bool
 }
@@ -158,6 +159,8 @@ func (i *Intake) envelope(s *Submission) (*arrival, error) {
 			hops++
 		case h.Fields[j].Is("Date"):
 			a.hasDate = true
+		case h.Fields[j].Is("From"):
+			a.hasFrom = true
 		}
 	}
 	if hops >= maxHops {
@@ -168,11 +171,15 @@ func (i *Intake) envelope(s *Submission) (*arrival, error) {
 
 // readAuthors finds whom the message says it is from. A submission says so with
 // exactly one address (RFC 5322 3.6.2 allows more; who answers for them is then
-// unclear, and DMARC knows only one).
+// unclear, and DMARC knows only one). One that has no From field at all is from
+// its envelope sender.
 func (a *arrival) readAuthors(s *Submission, h *message.Header) error {
+	if a.lacksFrom(s) {
+		a.authors = append(a.authors, s.Sender)
+	}
 	for _, name := range []string{"From", "Sender"} {
 		list := h.Mailboxes(name)
-		if s.MaySend != nil && name == "From" && len(list) != 1 {
+		if s.MaySend != nil && name == "From" && len(list) != 1 && !a.lacksFrom(s) {
 			return fault.Field("from", "The message must have one From field with one address.")
 		}
 		for _, m := range list {
@@ -185,6 +192,11 @@ func (a *arrival) readAuthors(s *Submission, h *message.Header) error {
 		}
 	}
 	return nil
+}
+
+// lacksFrom says that the envelope sender stands for an author that is missing.
+func (a *arrival) lacksFrom(s *Submission) bool {
+	return s.MaySend != nil && !a.hasFrom && !s.Sender.IsNull()
 }
 
 // mayAppear asks for each author whether the customer may send as it.
@@ -212,6 +224,9 @@ func clip(s string, n int) string {
 func (i *Intake) prefix(ctx context.Context, s *Submission, a *arrival) ([]byte, error) {
 	var lacking []byte
 	if s.Direction == history.Outbound {
+		if a.lacksFrom(s) {
+			lacking = fmt.Appendf(lacking, "From: <%s>\r\n", s.Sender.Text())
+		}
 		if !a.hasDate {
 			lacking = fmt.Appendf(lacking, "Date: %s\r\n", a.Received.Format(dateForm))
 		}
