@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -9,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -50,14 +48,6 @@ func machine() Machine {
 		}
 	}
 	return m
-}
-
-func version(ctx context.Context, binary string) string {
-	out, err := exec.CommandContext(ctx, binary, "--version").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }
 
 // Baseline is one thing that the machine can do, of which every server has to
