@@ -15,5 +15,5 @@ type Rows struct {
 	Bytes int64
 }
 
-func (b *bench) queue(context.Context) (*Queue, error)    { return nil, nil }
+func (b *bench) queue(context.Context) (*Queue, error)   { return nil, nil }
 func (b *bench) history(context.Context) ([]Rows, error) { return nil, nil }
