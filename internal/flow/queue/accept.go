@@ -19,6 +19,7 @@ import (
 // failure Drop.
 type Admission struct {
 	q       *Queue
+	life    db.Life
 	parcels []*work
 	places  int
 	held    int64
@@ -32,8 +33,8 @@ func (q *Queue) Add(u *db.Unit, env *Envelope, content *Stored, recipients []Rec
 	if err := q.addMessage(u, env, content); err != nil {
 		return nil, nil, err
 	}
-	adm := &Admission{q: q}
-	leased := hold == "" && q.lanes.reserve(len(recipients))
+	adm := &Admission{q: q, life: q.DB.Life()}
+	leased := hold == "" && !q.config.AcceptOnly && q.lanes.reserve(len(recipients))
 	if leased {
 		adm.places = len(recipients)
 		adm.hold(content.memory())
@@ -86,7 +87,7 @@ func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content 
 	expires := now.Add(q.config.Expiry)
 	u.Adds = append(u.Adds, db.Add{By: q.bulk.add, Row: []any{
 		int64(id), int64(env.ID), int64(env.Tenant), lane, site, int64(state), clock.Micros(now),
-		clock.Micros(expires), int64(attempt), token, int64(q.DB.Node()), sealed,
+		clock.Micros(expires), int64(attempt), token, int64(adm.life), sealed,
 	}})
 	if state == Leased {
 		adm.parcel(env, content, lane, site, r.Route).add(id, r, entry{token: token, attempt: attempt, expires: expires})
@@ -119,7 +120,7 @@ func (a *Admission) parcel(env *Envelope, content *Stored, lane, site int64, rou
 			return w
 		}
 	}
-	w := newWork(env, content, lane, site, route)
+	w := newWork(a.life, env, content, lane, site, route)
 	if len(a.parcels) == 0 {
 		w.held = a.held
 	}
@@ -127,8 +128,8 @@ func (a *Admission) parcel(env *Envelope, content *Stored, lane, site int64, rou
 	return w
 }
 
-func newWork(env *Envelope, content *Stored, lane, site int64, route deliver.Route) *work {
-	return &work{env: env, lane: lane, site: site, content: content, parcel: &deliver.Parcel{
+func newWork(life db.Life, env *Envelope, content *Stored, lane, site int64, route deliver.Route) *work {
+	return &work{life: life, env: env, lane: lane, site: site, content: content, parcel: &deliver.Parcel{
 		Message: env.ID, Tenant: env.Tenant, Sender: env.Sender, Need: env.Need, Route: route,
 		Received: env.Received, Peer: env.Peer,
 	}}
@@ -188,17 +189,6 @@ func (q *Queue) giveBack(w *work) {
 	if err := q.putBack(ctx, w); err != nil {
 		q.log.Error("put back a parcel", "message", w.parcel.Message.String(), "error", err)
 	}
-}
-
-func (q *Queue) putBack(ctx context.Context, w *work) error {
-	return q.DB.Change(ctx, "put back a parcel", func(tx *db.Tx) error {
-		for i, e := range w.entries {
-			if _, err := tx.Do(ctx, q.set, "put_back", int64(w.parcel.Recipients[i].ID), e.token); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // siteOf and laneOf turn names into numbers that tell nobody the name. A fault

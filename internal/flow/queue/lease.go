@@ -115,9 +115,10 @@ func (q *Queue) leaseLane(ctx context.Context, lane int64, now time.Time, n int)
 		return 0, nil
 	}
 	var rows []leased
+	life := q.DB.Life()
 	err := q.DB.Change(ctx, "lease due recipients", func(tx *db.Tx) error {
 		rows = rows[:0]
-		return tx.Each(ctx, q.set, "lease", []any{int64(q.DB.Node()), lane, clock.Micros(now), n}, func(scan func(...any) error) error {
+		return tx.Each(ctx, q.set, "lease", []any{int64(life), lane, clock.Micros(now), n}, func(scan func(...any) error) error {
 			l, err := scanLeased(scan)
 			rows = append(rows, l)
 			return err
@@ -128,18 +129,18 @@ func (q *Queue) leaseLane(ctx context.Context, lane int64, now time.Time, n int)
 		return 0, fault.Wrap(err, "lease lane")
 	}
 	q.lanes.release(n - len(rows))
-	q.dispatch(ctx, rows)
+	q.dispatch(ctx, life, rows)
 	return len(rows), nil
 }
 
 // dispatch makes parcels of leased rows and pushes them. A row that cannot be
 // opened is left leased and logged: it is put back at the next start, and the
 // operator sees it.
-func (q *Queue) dispatch(ctx context.Context, rows []leased) {
+func (q *Queue) dispatch(ctx context.Context, life db.Life, rows []leased) {
 	envelopes := map[ids.Message]*Envelope{}
 	var parcels []*work
 	for _, l := range rows {
-		w, err := q.workOf(ctx, &parcels, envelopes, l)
+		w, err := q.workOf(ctx, life, &parcels, envelopes, l)
 		if err != nil || w == nil {
 			q.lanes.release(1)
 			if err != nil {
@@ -156,7 +157,7 @@ func (q *Queue) dispatch(ctx context.Context, rows []leased) {
 
 // workOf adds one leased row to the parcel that goes its way; nil means that
 // the row was set aside because its destination is paused.
-func (q *Queue) workOf(ctx context.Context, parcels *[]*work, envelopes map[ids.Message]*Envelope, l leased) (*work, error) {
+func (q *Queue) workOf(ctx context.Context, life db.Life, parcels *[]*work, envelopes map[ids.Message]*Envelope, l leased) (*work, error) {
 	if q.paused(l.tenant, l.site) {
 		return nil, q.DB.Change(ctx, "set a paused recipient aside", func(tx *db.Tx) error {
 			_, err := tx.Do(ctx, q.set, "set_aside", int64(l.id), l.token)
@@ -181,7 +182,7 @@ func (q *Queue) workOf(ctx context.Context, parcels *[]*work, envelopes map[ids.
 			return w, nil
 		}
 	}
-	w := newWork(env, nil, l.lane, l.site, r.Route)
+	w := newWork(life, env, nil, l.lane, l.site, r.Route)
 	w.add(l.id, r.Recipient, e)
 	*parcels = append(*parcels, w)
 	return w, nil

@@ -242,9 +242,10 @@ func (q *Queue) move(ctx context.Context, s scope.Scope, id ids.Recipient, to St
 func (q *Queue) takeOut(ctx context.Context, s scope.Scope, id ids.Recipient, o outcome.Outcome) (bool, error) {
 	all, tenant := s.Args()
 	var rows []leased
+	life := q.DB.Life()
 	err := q.DB.Change(ctx, "take recipient out", func(tx *db.Tx) error {
 		rows = rows[:0]
-		return tx.Each(ctx, q.set, "take", []any{int64(id), int64(q.DB.Node()), all, tenant}, func(scan func(...any) error) error {
+		return tx.Each(ctx, q.set, "take", []any{int64(id), int64(life), all, tenant}, func(scan func(...any) error) error {
 			l, err := scanLeased(scan)
 			rows = append(rows, l)
 			return err
@@ -261,7 +262,7 @@ func (q *Queue) takeOut(ctx context.Context, s scope.Scope, id ids.Recipient, o 
 	if err != nil {
 		return false, err
 	}
-	w := newWork(env, content, rows[0].lane, rows[0].site, r.Route)
+	w := newWork(life, env, content, rows[0].lane, rows[0].site, r.Route)
 	w.add(id, r.Recipient, entry{token: rows[0].token, attempt: rows[0].attempt, expires: rows[0].expires})
 	return true, q.settle(ctx, w, []outcome.Outcome{o})
 }

@@ -46,7 +46,7 @@ func (q *Queue) Pause(ctx context.Context, p Pause) (Pause, error) {
 	if err != nil {
 		return p, err
 	}
-	return p, q.loadPauses(ctx)
+	return p, q.RefreshPauses(ctx)
 }
 
 // Resume ends a pause and lets go what it set aside, a thousand rows a commit.
@@ -67,7 +67,7 @@ func (q *Queue) Resume(ctx context.Context, s scope.Scope, id ids.Job) error {
 		if err != nil {
 			return err
 		}
-		if err := q.loadPauses(ctx); err != nil {
+		if err := q.RefreshPauses(ctx); err != nil {
 			return err
 		}
 		return q.letGo(ctx, s, p)
@@ -109,18 +109,6 @@ func (q *Queue) Pauses(ctx context.Context, s scope.Scope) ([]Pause, error) {
 		return r.Err()
 	})
 	return list, fault.Wrap(err, "list pauses")
-}
-
-// loadPauses refreshes this node's copy, against which rows are matched.
-func (q *Queue) loadPauses(ctx context.Context) error {
-	list, err := q.Pauses(ctx, scope.Everyone)
-	if err != nil {
-		return err
-	}
-	q.pauses.Lock()
-	q.pauses.list = list
-	q.pauses.Unlock()
-	return nil
 }
 
 func (q *Queue) paused(tenant ids.Tenant, site int64) bool {

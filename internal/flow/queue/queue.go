@@ -10,6 +10,7 @@ package queue
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/service"
@@ -91,6 +93,9 @@ type Config struct {
 	PerLane  int           // of them to one lane
 	Window   int           // recipients in memory; further ones wait in the database
 	Memory   int64         // bytes of content kept for a first attempt
+	// AcceptOnly is for a process that delivers nothing: rows are born ready for
+	// another to lease, and Start is never called.
+	AcceptOnly bool
 }
 
 func (c *Config) fill() {
@@ -140,7 +145,8 @@ type Queue struct {
 
 	pauses struct {
 		sync.RWMutex
-		list []Pause
+		list  []Pause
+		ended []Pause // since the look before
 	}
 	running *service.Group
 }
@@ -165,10 +171,13 @@ func New(p Parts, c Config) *Queue {
 
 // Start puts back what an earlier life of this node had leased, and begins.
 func (q *Queue) Start(ctx context.Context) error {
-	if err := q.PutBackNode(ctx, q.DB.Node()); err != nil {
+	if q.config.AcceptOnly {
+		return fault.New(fault.Internal, "a queue that only accepts was started")
+	}
+	if _, err := q.PutBackEnded(ctx); err != nil {
 		return err
 	}
-	if err := q.loadPauses(ctx); err != nil {
+	if err := q.RefreshPauses(ctx); err != nil {
 		return err
 	}
 	q.running = service.New(ctx, q.log)
@@ -186,32 +195,25 @@ func (q *Queue) Stop(wait time.Duration) error {
 	if q.running == nil {
 		return nil
 	}
-	waiting := q.lanes.close()
-	err := q.running.Stop(wait)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.running.Context()), wait)
-	defer cancel()
-	for _, w := range waiting {
-		if e := q.putBack(ctx, w); e != nil && err == nil {
-			err = e
-		}
-	}
-	return err
+	err := q.LetGo(wait)
+	return errors.Join(err, q.running.Stop(wait))
 }
 
-// PutBackNode makes everything that a node had leased ready again: called for
-// this node at its start, and for others when their node lease has run out.
-func (q *Queue) PutBackNode(ctx context.Context, node int) error {
-	return q.DB.Change(ctx, "put back leases of an ended node", func(tx *db.Tx) error {
-		n, err := tx.Do(ctx, q.set, "put_back_node", int64(node), clock.Micros(tx.Now().Add(time.Minute)))
-		if n > 0 {
-			q.log.Info("put back leased recipients", "node", node, "count", n)
-		}
-		return err
-	})
+// LetGo leases nothing any more and puts back at once what waits in memory, so
+// that another node need not wait for this one's last attempts. New mail is
+// still taken, for others to deliver. Stop follows.
+func (q *Queue) LetGo(wait time.Duration) error {
+	if q.running == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.running.Context()), wait)
+	defer cancel()
+	return q.putBack(ctx, q.lanes.close()...)
 }
 
 // work is one parcel in memory with what settling needs.
 type work struct {
+	life    db.Life // under which it was leased
 	parcel  *deliver.Parcel
 	env     *Envelope
 	lane    int64
@@ -234,6 +236,10 @@ func (q *Queue) carry(ctx context.Context) error {
 		w := q.lanes.next(ctx)
 		if w == nil {
 			return nil
+		}
+		if !q.ours(ctx, w) {
+			q.abandon(w)
+			continue
 		}
 		q.attempt(ctx, w)
 	}

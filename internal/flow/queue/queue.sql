@@ -96,12 +96,23 @@ select tenant, direction, class, size, place, key, sealed from message where id 
 -- query: body
 select bytes from body where id = $1
 
--- query: put_back_node
--- A node that ended without settling: what it had leased is ready again.
-update queue set state = 1, due = case when attempt > 3 then $2 else due end where state = 2 and node = $1
+-- query: put_back_ended [sqlite]
+-- Lives that ended without settling: what they had leased is ready again.
+update queue set state = 1, due = case when attempt > 3 then $2 else due end
+where state = 2 and node not in (select value from json_each($1))
 
--- query: put_back
-update queue set state = 1, attempt = attempt - 1 where id = $1 and token = $2 and state = 2
+-- query: put_back_ended [postgres]
+update queue set state = 1, due = case when attempt > 3 then $2 else due end
+where state = 2 and node not in (select value::bigint from jsonb_array_elements_text($1::jsonb))
+
+-- query: put_back [sqlite]
+-- Leased by this life and not tried.
+update queue set state = 1, attempt = attempt - 1
+where id in (select value from json_each($1)) and node = $2 and state = 2
+
+-- query: put_back [postgres]
+update queue set state = 1, attempt = attempt - 1
+where id in (select value::bigint from jsonb_array_elements_text($1::jsonb)) and node = $2 and state = 2
 
 -- query: row
 select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue

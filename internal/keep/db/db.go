@@ -36,6 +36,7 @@ const ReadLimit = 2 * time.Second
 type Config struct {
 	Dir      string // SQLite: the folder; the file is mailvow.db
 	Postgres string // a DSN: then PostgreSQL, and Dir is not used
+	Region   string // where this node stands; it is written beside its number
 	Node     int    // SQLite: as given. PostgreSQL: 0 takes a free number, another claims that number
 	Clock    clock.Clock
 	Observe  *observe.Observer
@@ -67,6 +68,7 @@ type DB struct {
 	entering sync.RWMutex // held for reading while a unit enters, for writing to close
 	closed   bool
 	instance string // of this opening
+	born     time.Time
 	queue    chan *waiting
 	done     chan struct{} // closed when the committer has ended
 
@@ -98,7 +100,7 @@ func open(ctx context.Context, config Config, schemas []Schema) (_ *DB, err erro
 	if err := d.read(append([]Schema{{Package: "keep/db", SQL: ownSQL}}, schemas...)); err != nil {
 		return nil, err
 	}
-	d.instance = rand.Text()
+	d.instance, d.born = rand.Text(), config.Clock.Now()
 	d.meters = newMeters(d.log)
 	defer func() {
 		if err != nil {

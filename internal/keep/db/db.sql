@@ -13,6 +13,10 @@ create table keep_node (
   until   int not null
 );
 
+-- migration: 2
+-- Where the node stands, as its configuration says.
+alter table keep_node add column region text not null default '';
+
 -- query: numbers
 select bulk, seq from keep_number where node = $1
 
@@ -32,13 +36,27 @@ select coalesce(max(node), 0) from keep_node
 select token, until from keep_node where node = $1
 
 -- query: take_node
-update keep_node set token = token + 1, until = $3 where node = $1 and token = $2
+update keep_node set token = token + 1, until = $3, region = $4 where node = $1 and token = $2
 
 -- query: add_node
-insert into keep_node (node, token, until) values ($1, 1, $2) on conflict (node) do nothing
+insert into keep_node (node, token, until, region) values ($1, 1, $2, $3) on conflict (node) do nothing
 
 -- query: renew_node
 update keep_node set until = $3 where node = $1 and token = $2
+
+-- A life that is over and was not put to rest: until is -1 afterwards.
+-- query: ended_nodes
+select count(*) from keep_node where until >= 0 and until < $1
+
+-- The token grows, so that a node which only was silent finds its life over.
+-- query: end_nodes
+update keep_node set token = token + 1, until = -1 where until >= 0 and until < $1
+
+-- query: living_nodes
+select node, token from keep_node where until >= $1 order by node
+
+-- query: nodes
+select node, token, until, region from keep_node order by node
 
 -- query: bootstrap
 create table if not exists keep_migration (

@@ -22,7 +22,9 @@ const (
 // and that each transaction checks, so that no two live nodes share a number.
 type nodeLease struct {
 	number atomic.Int64
-	token  int64 // grows with each owner; known to the committing goroutine only
+	life   atomic.Int64
+	held   atomic.Int64 // until when it is certainly held, in nanoseconds since born
+	token  int64        // grows with each owner; known to the committing goroutine only
 }
 
 // claim takes the configured number, or the lowest that is free, or a new one.
@@ -37,6 +39,7 @@ func (w *postgresWriter) claim(ctx context.Context) error {
 }
 
 func (w *postgresWriter) tryClaim(ctx context.Context, want int64) (bool, error) {
+	asked := w.db.sinceBorn()
 	now, err := w.clock(ctx)
 	if err != nil {
 		return false, err
@@ -46,19 +49,19 @@ func (w *postgresWriter) tryClaim(ctx context.Context, want int64) (bool, error)
 	err = w.one(ctx, "free_node", []any{clock.Micros(now), want}, &node, &token)
 	switch {
 	case err == nil:
-		n, err := w.do(ctx, "take_node", node, token, until)
+		n, err := w.do(ctx, "take_node", node, token, until, w.db.config.Region)
 		if err != nil || n == 0 {
 			return false, err
 		}
-		w.own(node, token+1)
+		w.own(node, token+1, asked)
 		return true, nil
 	case !errors.Is(err, sql.ErrNoRows):
 		return false, w.failed(err)
 	}
-	return w.addNode(ctx, want, until)
+	return w.addNode(ctx, want, until, asked)
 }
 
-func (w *postgresWriter) addNode(ctx context.Context, want, until int64) (bool, error) {
+func (w *postgresWriter) addNode(ctx context.Context, want, until int64, asked time.Duration) (bool, error) {
 	node := want
 	if node == 0 {
 		if err := w.one(ctx, "last_node", nil, &node); err != nil {
@@ -66,7 +69,7 @@ func (w *postgresWriter) addNode(ctx context.Context, want, until int64) (bool, 
 		}
 		node++
 	}
-	n, err := w.do(ctx, "add_node", node, until)
+	n, err := w.do(ctx, "add_node", node, until, w.db.config.Region)
 	if err != nil {
 		return false, err
 	}
@@ -77,18 +80,23 @@ func (w *postgresWriter) addNode(ctx context.Context, want, until int64) (bool, 
 	if n == 0 {
 		return false, nil
 	}
-	w.own(node, 1)
+	w.own(node, 1, asked)
 	return true, nil
 }
 
-func (w *postgresWriter) own(node, token int64) {
+// own takes a number; asked is when the lease was asked for, before the
+// database's clock was.
+func (w *postgresWriter) own(node, token int64, asked time.Duration) {
 	w.db.node.number.Store(node)
 	w.db.node.token = token
+	w.db.node.life.Store(lifeOf(node, token))
+	w.db.node.held.Store(int64(asked + nodeLeaseTime))
 	w.renewed = w.db.config.Clock.Now()
 }
 
 // reclaim renews the lease; if it is lost, another number is claimed.
 func (w *postgresWriter) reclaim(ctx context.Context) error {
+	asked := w.db.sinceBorn()
 	now, err := w.clock(ctx)
 	if err != nil {
 		return err
@@ -99,6 +107,7 @@ func (w *postgresWriter) reclaim(ctx context.Context) error {
 	}
 	if n == 1 {
 		w.renewed = w.db.config.Clock.Now()
+		w.db.node.held.Store(int64(asked + nodeLeaseTime))
 		return nil
 	}
 	w.db.log.Log.Warn("the node number was taken over", "node", w.db.Node())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	mathrand "math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -60,6 +61,7 @@ func (d *DB) connectSQLite(ctx context.Context) (writer, error) {
 		return nil, err
 	}
 	d.node.number.Store(int64(d.config.Node))
+	d.node.life.Store(1 + mathrand.Int64N(1<<62)) // no write: the disk may be full at the start
 	d.space = &space{marks: d.config.Space.withDefaults(), clock: d.config.Clock, log: d.log}
 	d.space.reserve.adopt(filepath.Join(dir, reserveName), int64(d.space.marks.Reserve))
 	if d.space.marks.Free == nil {
