@@ -16,9 +16,10 @@ die() {
 }
 
 # has PROGRAM: is it there? initdb stands outside of PATH on Debian, and
-# chromium's driver has two names.
+# net-ssleay is the Perl module without which swaks knows no TLS.
 has() {
   case $1 in
+  net-ssleay) perl -MNet::SSLeay -e 1 2>/dev/null ;;
   initdb) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
   *) command -v "$1" >/dev/null ;;
   esac
