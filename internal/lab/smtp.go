@@ -23,6 +23,7 @@ type Remote struct {
 	Command    func(session int, line string) string // asked first, for every command
 	End        func(session int, data []byte) string // asked at the end of data
 	Address    string                                // where to listen; 127.0.0.1:0 if empty
+	Forget     bool                                  // keeps neither commands nor messages: for loads
 }
 
 // Hangup as an answer closes the connection.
@@ -189,9 +190,11 @@ func (c *remoteSession) say(answer string) bool {
 }
 
 func (c *remoteSession) command(line string) bool {
-	c.s.mu.Lock()
-	c.s.commands = append(c.s.commands, line)
-	c.s.mu.Unlock()
+	if !c.s.script.Forget {
+		c.s.mu.Lock()
+		c.s.commands = append(c.s.commands, line)
+		c.s.mu.Unlock()
+	}
 	answer := ""
 	if c.s.script.Command != nil {
 		answer = c.s.script.Command(c.n, line)
@@ -278,7 +281,7 @@ func (c *remoteSession) data() bool {
 	if answer == "" {
 		answer = fmt.Sprintf("250 2.0.0 taken in session %d", c.n)
 	}
-	if answer[0] == '2' && len(c.to) > 0 {
+	if answer[0] == '2' && len(c.to) > 0 && !c.s.script.Forget {
 		c.s.mu.Lock()
 		c.s.messages = append(c.s.messages, Received{Session: c.n, TLS: c.tls, Mail: c.mail, Recipients: c.to, Data: data})
 		c.s.mu.Unlock()
