@@ -114,7 +114,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 // routes is the operator's routing table. In dev mode everything that is not
 // ours is caught.
 func (h *House) routes() *route.Table {
-	t := &route.Table{Ours: h.desk}
+	t := &route.Table{Ours: h.desk, First: h.canary.route}
 	for _, r := range h.Config.Delivery.Routes {
 		t.Static = append(t.Static, route.Static{Domain: r.Domain, Route: hostRoute(r.Host)})
 	}

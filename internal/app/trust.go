@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailvow/internal/app/config"
+	"mailvow/internal/app/probes"
 	"mailvow/internal/app/stored"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/flow/history"
@@ -14,6 +15,7 @@ import (
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/leader"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/retain"
@@ -27,6 +29,9 @@ type trust struct {
 	subjects  *subject.Desk
 	eraser    *erase.Eraser
 	retention *retain.Engine
+	controls  *control.Control
+	probed    *probes.Server
+	canary    canary
 }
 
 func (p paths) erasures() string    { return filepath.Join(p.root, "erasures") }
@@ -57,7 +62,10 @@ func (h *House) openTrust() error {
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
 		Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return h.openControls()
 }
 
 // openInventory joins what is stored, with the operator's periods.
@@ -149,6 +157,7 @@ func (h *House) keyPeriods() []retain.Keys {
 
 // startTrust begins what runs beside the mail. One process of all purges.
 func (h *House) startTrust() {
+	h.knowDoors()
 	h.parts.Go("finish erasures", h.eraser.Run)
 	if !h.has(config.RoleWorker) {
 		return

@@ -27,15 +27,23 @@ type Static struct {
 }
 
 // Table is the operator's routing. Later entries serve where earlier ones do
-// not match: own addresses, static routes, Otherwise.
+// not match: First, own addresses, static routes, Otherwise.
 type Table struct {
+	// First is asked before everything else, if it is set: the probes' own
+	// destinations, which exist only while a probe runs.
+	First     func(tenant ids.Tenant, recipient address.Address) (deliver.Route, bool)
 	Ours      Ours // nil: nothing is ours
 	Static    []Static
 	Otherwise deliver.Route // by default the domain's mail hosts
 }
 
 // Route implements queue.Routes.
-func (t *Table) Route(ctx context.Context, _ ids.Tenant, recipient address.Address) (deliver.Route, error) {
+func (t *Table) Route(ctx context.Context, tenant ids.Tenant, recipient address.Address) (deliver.Route, error) {
+	if t.First != nil {
+		if r, ok := t.First(tenant, recipient); ok {
+			return r, nil
+		}
+	}
 	if t.Ours != nil {
 		ours, err := t.Ours.Takes(ctx, recipient)
 		if err != nil {

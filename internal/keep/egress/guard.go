@@ -18,6 +18,7 @@ type guard struct {
 
 	mu        *sync.RWMutex
 	listeners map[netip.AddrPort]struct{}
+	lent      map[netip.AddrPort]struct{} // see Gate.Lend
 }
 
 func newGuard(allow []netip.Prefix) guard {
@@ -26,6 +27,7 @@ func newGuard(allow []netip.Prefix) guard {
 		public:    ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6", "udp4", "udp6")),
 		mu:        &sync.RWMutex{},
 		listeners: map[netip.AddrPort]struct{}{},
+		lent:      map[netip.AddrPort]struct{}{},
 	}
 }
 
@@ -71,7 +73,7 @@ func (g *guard) judge(addr netip.AddrPort) error {
 	if metadata[ip] && !g.lists(ip, true) {
 		return refused("This address belongs to a metadata service.")
 	}
-	if g.lists(ip, false) {
+	if g.lists(ip, false) || g.isLent(netip.AddrPortFrom(ip, addr.Port())) {
 		return nil
 	}
 	if err := g.public.SafeAddr(ip); err != nil {

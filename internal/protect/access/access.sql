@@ -159,3 +159,6 @@ update access_credential set used = $2 where id = $1
 
 -- query: delete_credential
 delete from access_credential where id = $3 and ($1 = 1 or tenant = $2)
+
+-- query: password_hashes
+select id, password from access_user where password <> '' and id > $1 order by id limit 1000

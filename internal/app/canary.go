@@ -1,0 +1,302 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/app/probes"
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/control"
+	"mailvow/internal/protect/erase"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/tenant"
+)
+
+// canaryName and canaryDomain are the probes' customer. The domain cannot be
+// anybody's (RFC 2606 2).
+const (
+	canaryName   = "Canary (probes of this server)"
+	canaryDomain = "canary.invalid"
+)
+
+// canary says where the canary's mail goes while a probe runs.
+type canary struct {
+	mu     sync.Mutex
+	hosts  map[string]string // domain → address of the probe's host
+	tenant ids.Tenant
+}
+
+func (c *canary) sendTo(t ids.Tenant, domain, addr string) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hosts == nil {
+		c.hosts = map[string]string{}
+	}
+	c.tenant, c.hosts[domain] = t, addr
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.hosts, domain)
+	}
+}
+
+// route implements route.Table.First.
+func (c *canary) route(t ids.Tenant, recipient address.Address) (deliver.Route, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	addr := c.hosts[recipient.Domain()]
+	if addr == "" || t != c.tenant {
+		return deliver.Route{}, false
+	}
+	return deliver.Route{Kind: deliver.Host, Hosts: []string{addr}, TLS: deliver.Plain}, true
+}
+
+// openControls makes the catalogue and its probes, which act on this process.
+func (h *House) openControls() (err error) {
+	s := &probes.Server{
+		Hostname: h.Config.Hostname, Doors: map[string]string{}, Knock: h.gate.Knock, SendTo: h.canary.sendTo,
+		Lend:    func(l netip.AddrPort) (func(), error) { return h.gate.Lend(l) },
+		Folders: []string{h.paths().root}, Columns: h.db.Columns, Inventory: h.inventory, Clock: h.Clock,
+		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
+		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Person: h.canaryPerson,
+		Console: h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
+	}
+	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
+		s.Folders = append(s.Folders, h.paths().keys)
+	}
+	if h.db.Dialect() == db.Postgres {
+		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
+	}
+	h.probed = s
+	h.controls, err = control.New(control.Config{
+		Probes: probes.All(s), Clock: h.Clock, DB: h.db, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids,
+	})
+	return err
+}
+
+// knowDoors tells the probes where the doors are; a door on every address is
+// knocked at on this machine.
+func (h *House) knowDoors() {
+	for _, d := range h.doors.list {
+		at, err := netip.ParseAddrPort(d.listener.Addr().String())
+		if err != nil {
+			continue
+		}
+		if at.Addr().IsUnspecified() {
+			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+		}
+		h.probed.Doors[d.name] = at.String()
+	}
+}
+
+// canaryCustomer finds or makes the customer and gives it fresh credentials.
+func (h *House) canaryCustomer(ctx context.Context) (probes.Canary, error) {
+	c := probes.Canary{Domain: canaryDomain}
+	t, err := h.findCanary(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.Tenant = t
+	d, err := h.relay.Add(ctx, t, canaryDomain)
+	if err == nil {
+		_, err = h.relay.Vouch(ctx, d.ID)
+	}
+	if err != nil && !fault.Is(err, fault.Conflict) {
+		return c, err
+	}
+	owner := access.ForRole(t, 0, 0, access.Owner)
+	scopes := slices.DeleteFunc(access.Scopes(), func(s access.Scope) bool { return !owner.Grants().Covers(access.OfScopes(s)) })
+	token, secret, err := h.access.AddToken(ctx, owner, t, "probe", scopes, h.Clock.Now().Add(time.Hour))
+	if err != nil {
+		return c, err
+	}
+	c.Token, c.TokenID = secret, token.ID
+	credential, password, err := h.access.AddCredential(ctx, t, "probe")
+	c.Username, c.Password, c.Credential = credential.Username, password, credential.ID
+	return c, err
+}
+
+func (h *House) findCanary(ctx context.Context) (ids.Tenant, error) {
+	for before := ids.Tenant(1<<63 - 1); ; {
+		page, err := h.tenants.List(ctx, scope.Everyone, before, 200)
+		if err != nil {
+			return 0, err
+		}
+		for _, t := range page {
+			if t.Name == canaryName && t.State == tenant.Active {
+				return t.ID, nil
+			}
+			before = t.ID
+		}
+		if len(page) == 0 {
+			t, err := h.tenants.Add(ctx, canaryName, h.Config.Region)
+			return t.ID, err
+		}
+	}
+}
+
+// clearCanary ends what canaryCustomer made and erases what its mail left.
+func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []address.Address) error {
+	in := scope.Tenant(c.Tenant)
+	_, err := h.queue.Cancel(ctx, in, queue.Selection{Everything: true})
+	errs := []error{err, h.access.RemoveToken(ctx, in, c.TokenID), h.access.RemoveCredential(ctx, in, c.Credential)}
+	routes, err := h.inbound.List(ctx, in, 1<<63-1, 200)
+	errs = append(errs, err)
+	for _, r := range routes {
+		errs = append(errs, h.inbound.Remove(ctx, in, r.ID))
+	}
+	users, err := h.access.Users(ctx, in, 1<<63-1, 200)
+	errs = append(errs, err)
+	for _, u := range users {
+		errs = append(errs, h.access.RemoveUser(ctx, access.House(), in, u.ID))
+	}
+	messages, err := h.history.Recent(ctx, in, 0, time.Time{}, 1000)
+	errs = append(errs, err)
+	for _, m := range messages {
+		_, err := h.history.Delete(ctx, in, m)
+		errs = append(errs, err)
+	}
+	for _, a := range traces {
+		errs = append(errs, h.persons.Forget(ctx, pledge.Subject{Scope: in, Address: a}))
+	}
+	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return fault.Is(e, fault.NotFound) || fault.Is(e, fault.Conflict) })...)
+}
+
+// canaryPerson makes a user who chose a password. Another one is the customer's
+// owner, so that this one can be removed.
+func (h *House) canaryPerson(ctx context.Context, c probes.Canary, email address.Address, password string) error {
+	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: access.Viewer, Password: password})
+	return err
+}
+
+// storedForm reads how a waiting message lies in the store.
+func (h *House) storedForm(ctx context.Context, m ids.Message) (probes.Ciphertext, error) {
+	var t, direction, class, size int64
+	var name string
+	var x probes.Ciphertext
+	set := h.db.Set("flow/queue")
+	if err := set.One(ctx, "content", []any{int64(m)}, &t, &direction, &class, &size, &name, &x.Key, &x.Row); err != nil {
+		return x, fault.Wrap(err, "read a sealed message")
+	}
+	return x, fault.Wrap(set.One(ctx, "body", []any{int64(m)}, &x.Body), "read a sealed body")
+}
+
+func (h *House) eraseForProbe(ctx context.Context, c probes.Canary, person address.Address) ([]byte, error) {
+	r, err := h.eraser.Erase(ctx, erase.Order{Scope: scope.Tenant(c.Tenant), Address: person, By: evidence.BySystem, Reason: "probe"})
+	if err != nil {
+		return nil, err
+	}
+	return r.Document.JSON()
+}
+
+func (h *House) deleteForProbe(ctx context.Context, c probes.Canary, m ids.Message) error {
+	_, err := h.history.Delete(ctx, scope.Tenant(c.Tenant), m)
+	return err
+}
+
+func (h *House) logKeys() []evidence.Key { return h.evidence.Ring.Keys() }
+
+// postgres runs work on a connection of its own, through the gate.
+func (h *House) postgres(ctx context.Context, work func(*pgconn.PgConn) error) error {
+	c, err := pgconn.ParseConfig(h.Config.Data.Postgres.Reveal())
+	if err != nil {
+		return fault.Because(fault.Invalid, err, "")
+	}
+	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return h.dialDatabase(ctx, network, addr)
+	}
+	conn, err := pgconn.ConnectConfig(ctx, c)
+	if err != nil {
+		return fault.Because(fault.Unavailable, err, "The database does not answer.")
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // a read; what was read counts
+	return work(conn)
+}
+
+// dumpTables gives every table as the database's own dump reads it.
+func (h *House) dumpTables(ctx context.Context, yield func(string, []byte) error) error {
+	columns, err := h.db.Columns(ctx)
+	if err != nil {
+		return err
+	}
+	return h.postgres(ctx, func(conn *pgconn.PgConn) error {
+		last := ""
+		for _, c := range columns {
+			table, _, _ := strings.Cut(c, ".")
+			if table == last {
+				continue
+			}
+			last = table
+			w := &pieces{yield: func(b []byte) error { return yield(table, b) }}
+			if _, err := conn.CopyTo(ctx, w, fmt.Sprintf("copy %q to stdout (format binary)", table)); err != nil {
+				return fault.Because(fault.Unavailable, err, "A table cannot be read.")
+			}
+			if err := w.end(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// dumpRelations gives the files of tables and their overflow, where the database
+// lets its user read them.
+func (h *House) dumpRelations(ctx context.Context, yield func(string, []byte) error) error {
+	return h.postgres(ctx, func(conn *pgconn.PgConn) error {
+		const each = `copy (select pg_read_binary_file(pg_relation_filepath(c.oid)) from pg_class c
+			where c.relkind in ('r', 't') and (c.relnamespace = current_schema()::regnamespace or c.oid in
+			(select reltoastrelid from pg_class where relnamespace = current_schema()::regnamespace))) to stdout (format binary)`
+		w := &pieces{yield: func(b []byte) error { return yield("the files of tables", b) }}
+		if _, err := conn.CopyTo(ctx, w, each); err != nil {
+			return fault.Because(fault.Denied, err, "The database does not let its files be read.")
+		}
+		return w.end()
+	})
+}
+
+// pieces hands on what is written, in overlapping pieces.
+type pieces struct {
+	yield func([]byte) error
+	held  bytes.Buffer
+}
+
+const pieceSize, pieceOverlap = 1 << 20, 512
+
+// Write implements io.Writer.
+func (p *pieces) Write(b []byte) (int, error) {
+	n, _ := p.held.Write(b) // a bytes.Buffer never fails
+	if p.held.Len() < pieceSize {
+		return n, nil
+	}
+	if err := p.yield(p.held.Bytes()); err != nil {
+		return 0, err
+	}
+	tail := bytes.Clone(p.held.Bytes()[p.held.Len()-pieceOverlap:])
+	p.held.Reset()
+	p.held.Write(tail)
+	return n, nil
+}
+
+func (p *pieces) end() error { return p.yield(p.held.Bytes()) }
+
+var _ io.Writer = (*pieces)(nil)

@@ -1,0 +1,124 @@
+// Package probes shows on the running server that promises hold. A probe acts as
+// an outsider does: it sends mail to the doors, speaks to the API, answers as the
+// next host or as a customer's endpoint, and looks into the files that the server
+// leaves on disk. For that there is one customer of its own, the canary: made at
+// the first run, with credentials, a route and destinations that exist only while
+// a probe runs, and erased afterwards. A probe that cannot look says so, which
+// counts as failing. Which promise is due when, and the record of findings, are
+// left to protect/control.
+package probes
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/inventory"
+)
+
+// Server is the running server as probes reach it. What is not a door or a file
+// is what a probe needs to make its canary, to know what to look for, and to
+// clean up; no function here says whether a promise holds.
+type Server struct {
+	Hostname string
+	// Doors are the open listeners by name: mx, submission, submissions, http, https.
+	Doors map[string]string
+	// Knock connects to a door.
+	Knock func(ctx context.Context, addr string) (net.Conn, error)
+	// Lend lets the server's couriers reach a listener of the probe's.
+	Lend func(netip.AddrPort) (func(), error)
+	// SendTo makes the canary's mail to a domain go to an address, until undone.
+	SendTo func(tenant ids.Tenant, domain, addr string) (undo func())
+	// Folders hold everything that the server writes on this machine.
+	Folders []string
+	// Dump gives the bytes of every table, for a database that keeps no files in
+	// the folders; nil on SQLite. Relations gives the bytes of its files, with an
+	// error where the database does not let them be read.
+	Dump      func(ctx context.Context, yield func(name string, content []byte) error) error
+	Relations func(ctx context.Context, yield func(name string, content []byte) error) error
+	// Columns is the real schema; Inventory what is declared.
+	Columns   func(context.Context) ([]string, error)
+	Inventory *inventory.Inventory
+	// Canary makes the canary customer ready, with fresh credentials.
+	Canary func(context.Context) (Canary, error)
+	// Clear ends the credentials and erases what the canary left, with the traces
+	// of these addresses.
+	Clear func(context.Context, Canary, []address.Address) error
+	// Stored is the sealed form of a message that waits, as it lies in the store.
+	Stored func(context.Context, ids.Message) (Ciphertext, error)
+	// Erase erases a person of the canary's and gives the certificate; LogKeys are
+	// the public keys of the evidence log.
+	Erase   func(context.Context, Canary, address.Address) ([]byte, error)
+	LogKeys func() []evidence.Key
+	// DeleteRecord deletes a message's record as the command line does.
+	DeleteRecord func(context.Context, Canary, ids.Message) error
+	// Hashes gives the stored form of every chosen password; Cost checks one.
+	Hashes func(context.Context, func(phc string) error) error
+	// Person makes a user of the canary's with a chosen password.
+	Person func(ctx context.Context, c Canary, email address.Address, password string) error
+	// Console says whether this process has the console's role, Mail whether it
+	// has the mail doors'. OneProcess: the store allows no second process.
+	Console, Mail, OneProcess bool
+	Clock                     clock.Clock
+}
+
+// Canary is the probes' customer with what it signs in with.
+type Canary struct {
+	Tenant     ids.Tenant
+	Domain     string
+	Username   string
+	Password   string
+	Token      string
+	Credential ids.Credential
+	TokenID    ids.Token
+}
+
+// Ciphertext is what a message looks like at rest.
+type Ciphertext struct {
+	Body []byte // sealed bytes of the row
+	Key  []byte // the wrapped key
+	Row  []byte // the sealed envelope
+}
+
+// probe is one promise and how it is shown.
+type probe struct {
+	id    string
+	check func(context.Context) (pledge.Status, string, error)
+}
+
+// Promise implements pledge.Probe.
+func (p probe) Promise() string { return p.id }
+
+// Check implements pledge.Probe.
+func (p probe) Check(ctx context.Context) (pledge.Status, string, error) { return p.check(ctx) }
+
+// All are the probes of this server.
+func All(s *Server) []pledge.Probe {
+	return []pledge.Probe{
+		probe{"ca-rest", s.atRest},
+		probe{"cm-encryption", s.encryption},
+		probe{"cm-content-transient", s.inboundContentGoes},
+		probe{"cm-inbound-http", s.inboundHTTP},
+		probe{"cm-inbound-record", s.inboundRecord},
+		probe{"cm-metadata-delete", s.recordDeleted},
+		probe{"cm-mgmt-separate", s.managementSeparate},
+		probe{"cj-relay", s.relay},
+		probe{"cl-queue", s.queuedContentGoes},
+		probe{"cl-retry", s.retry},
+		probe{"cl-dsn", s.notice},
+		probe{"cl-minimise", s.minimise},
+		probe{"mb-tls", s.handshakes},
+		probe{"mb-argon2id", s.passwords},
+		probe{"mb-certificate", s.certificate},
+	}
+}
+
+// kept and failing are the two common ends.
+func kept(evidence string) (pledge.Status, string, error) { return pledge.Kept, evidence, nil }
+
+func failing(evidence string) (pledge.Status, string, error) { return pledge.Failing, evidence, nil }
