@@ -62,4 +62,3 @@ func TestPromisesAreKept(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
-
