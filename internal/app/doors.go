@@ -89,6 +89,8 @@ type getCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 func (h *House) certificates() (getCertificate, error) {
 	t := h.Config.TLS
 	switch {
+	case t.ACME != nil:
+		return h.openACME()
 	case t.Certificate != "":
 		f, err := newFileCertificate(h.Clock, t.Certificate, t.Key)
 		if err != nil {

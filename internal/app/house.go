@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/service"
+	"mailvow/internal/door/certificates"
 	"mailvow/internal/flow/deliver/remote"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/inbox"
@@ -74,6 +75,7 @@ type House struct {
 	desk     *frontDesk
 
 	trust
+	acme  *certificates.Manager // nil without tls.acme
 	doors doors
 }
 
@@ -188,6 +190,9 @@ func (h *House) openEgress() error {
 	if err != nil {
 		return err
 	}
+	if c.TLS.ACME != nil {
+		list = append(list, acmeDestination(c.TLS.ACME))
+	}
 	list = append(list, egress.Destination{Name: "resolver", Purpose: "look up names", Owner: egress.Operator, Hosts: resolvers})
 	database, err := h.databaseDestination()
 	if err != nil {
@@ -274,7 +279,13 @@ func (h *House) Start(ctx context.Context) error {
 		return err
 	}
 	h.startTrust()
-	return h.doors.open(h.parts)
+	if err := h.doors.open(h.parts); err != nil {
+		return err
+	}
+	if h.acme != nil {
+		h.parts.Go("keep certificates", h.acme.Run)
+	}
+	return nil
 }
 
 // refreshKeys drops keys that another node destroyed, well within the minute

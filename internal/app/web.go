@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/door/certificates"
 	"mailvow/internal/door/console"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/keep/db"
@@ -34,14 +35,14 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("http", listener, h.plainWeb(handler), nil))
+		h.doors.list = append(h.doors.list, webDoor("http", listener, h.answerACME(h.plainWeb(handler)), nil))
 	}
 	if l.HTTPS != "" {
 		listener, err := h.bind("https", l.HTTPS)
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("https", listener, handler, serverTLS(get, "h2", "http/1.1")))
+		h.doors.list = append(h.doors.list, webDoor("https", listener, handler, serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
 	}
 	return nil
 }

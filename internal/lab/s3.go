@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -126,39 +124,7 @@ func freeAddress(t testing.TB) string {
 }
 
 // s3Program builds the server once for a process.
-var s3Program = sync.OnceValues(func() (string, error) {
-	source, err := fromRoot("tools", "s3server")
-	if err != nil {
-		return "", err
-	}
-	version := sha256.New()
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			return "", err
-		}
-		version.Write(content)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(cache, "mailvow", "s3server-"+hex.EncodeToString(version.Sum(nil)[:8]))
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
-		return "", err
-	}
-	// Test processes run side by side: each builds its own and the last wins.
-	own := fmt.Sprintf("%s.%d", program, os.Getpid())
-	cmd := exec.Command("go", "build", "-o", own, ".")
-	cmd.Dir = source
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build in tools/s3server: %w: %s", err, said)
-	}
-	return program, os.Rename(own, program)
-})
+var s3Program = sync.OnceValues(func() (string, error) { return tool("s3server") })
 
 // fromRoot finds a path below the module's root.
 func fromRoot(part ...string) (string, error) {

@@ -170,6 +170,14 @@ func (c *Config) checkTLS() error {
 		if err != nil || u.Scheme != "https" || u.Host == "" {
 			return fmt.Errorf("tls.acme.directory: %.80q is no https address", c.TLS.ACME.Directory)
 		}
+		if c.Listen.HTTP == "" && c.Listen.HTTPS == "" {
+			return fmt.Errorf("tls.acme needs listen.http or listen.https, since the authority asks there")
+		}
+		for _, a := range c.TLS.ACME.Addresses {
+			if _, err := netip.ParseAddr(a); err != nil {
+				return fmt.Errorf("tls.acme.addresses: %.60q is no address", a)
+			}
+		}
 		if c.TLS.Certificate != "" {
 			return fmt.Errorf("tls: give either acme or certificate and key")
 		}

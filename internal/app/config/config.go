@@ -91,9 +91,10 @@ type TLS struct {
 
 // ACME is an account at a certificate authority.
 type ACME struct {
-	Directory string `yaml:"directory" doc:"The authority's directory URL." example:"https://acme-v02.api.letsencrypt.org/directory"`
-	Email     string `yaml:"email" doc:"Whom the authority may write to." example:"admin@example.com"`
-	Roots     string `yaml:"roots" doc:"A PEM file with the roots of a private authority; leave out for the system's." example:"/etc/mailvow/acme-roots.pem"`
+	Directory string   `yaml:"directory" doc:"The authority's directory URL." example:"https://acme-v02.api.letsencrypt.org/directory"`
+	Email     string   `yaml:"email" doc:"Whom the authority may write to." example:"admin@example.com"`
+	Addresses []string `yaml:"addresses" doc:"Public addresses of this server, where it does not have them itself (behind NAT or a load balancer)." example:"192.0.2.10"`
+	Roots     string   `yaml:"roots" doc:"A PEM file with the roots of a private authority; leave out for the system's." example:"/etc/mailvow/acme-roots.pem"`
 }
 
 // SMTP are the limits of the mail doors.

@@ -5,6 +5,7 @@ package stored
 
 import (
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/door/certificates"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/inbox"
@@ -31,7 +32,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, evidence.Schema(),
-		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema,
+		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
 
@@ -40,7 +41,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
-		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, House,
+		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }
 
