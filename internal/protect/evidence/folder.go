@@ -159,6 +159,8 @@ func storeFault(err error, act string) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		kind = fault.NotFound
+	case errors.Is(err, fs.ErrExist):
+		kind, hint = fault.Conflict, "let one process alone write the evidence log"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		kind, hint = fault.Full, "free space on the disk of the evidence log"
 	case errors.Is(err, syscall.EROFS):

@@ -49,7 +49,7 @@ type Log struct {
 // where there never was one. When the store contradicts what was signed, it is
 // a Conflict fault with a hint, and nothing is written.
 func Open(ctx context.Context, c Config) (*Log, error) {
-	l := &Log{Config: c, changed: make(chan struct{}), nudge: make(chan struct{}, 1)}
+	l := New(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.recover(ctx); err != nil {
@@ -70,6 +70,7 @@ func (l *Log) Nudge() {
 // Pace. Troubles of the store are logged and tried again; a log that
 // contradicts itself ends Run with a Conflict fault.
 func (l *Log) Run(ctx context.Context) error {
+	defer l.yield()
 	for {
 		n, err := l.Integrate(ctx)
 		switch {
@@ -119,6 +120,9 @@ func (l *Log) Integrate(ctx context.Context) (int, error) {
 
 func (l *Log) integrate(ctx context.Context) (int, error) {
 	if !l.ready {
+		if err := l.Ring.reload(); err != nil { // another node may have rotated
+			return 0, err
+		}
 		if err := l.recover(ctx); err != nil {
 			return 0, err
 		}
@@ -311,12 +315,13 @@ func (l *Log) Await(ctx context.Context, id ids.Leaf) (int64, error) {
 		l.mu.Lock()
 		index, ok := l.recent.at[id]
 		size, changed := l.head.Size, l.changed
-		ok = ok && l.ready
+		leads := l.ready
+		ok = ok && leads
 		l.mu.Unlock()
 		if ok {
 			return index, nil
 		}
-		if first {
+		if first || !leads {
 			index, err := find(ctx, l.Tiles, size, id)
 			if !fault.Is(err, fault.NotFound) {
 				return index, err

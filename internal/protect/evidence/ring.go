@@ -236,7 +236,7 @@ func (r *Ring) signers() []note.Signer {
 
 // head is the text of the last checkpoint signed, or nil.
 func (r *Ring) head() ([]byte, error) {
-	data, err := r.disk.read(filepath.Join(r.dir, "head"))
+	data, err := r.disk.read(filepath.Join(r.dir, headFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -264,7 +264,7 @@ func (r *Ring) sign(text string, before []byte) ([]byte, error) {
 }
 
 func (r *Ring) remember(signed []byte) error {
-	return storeFault(replace(r.disk, filepath.Join(r.dir, "head"), signed, 0o600), "remember the last signed checkpoint")
+	return storeFault(replace(r.disk, filepath.Join(r.dir, headFile), signed, 0o600), "remember the last signed checkpoint")
 }
 
 // made reports whether a rotation names keys of this ring.
