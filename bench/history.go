@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mailvow/internal/app/stored"
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/vault"
+)
+
+// Rows is the rate of the last tenth of so many rows of history.
+type Rows struct {
+	Rows  int     `json:"rows"`
+	Rate  float64 `json:"rows_per_second"`
+	Bytes int64   `json:"bytes"` // of all files, with index and log
+}
+
+// writers is how many units wait for the committer at once.
+const writers = 200
+
+// history writes rows as the road does, two for a message, sealed and with the
+// keyed hashes that make them findable, and says how fast each tenth went.
+func (b *bench) history(ctx context.Context) ([]Rows, error) {
+	dir, err := os.MkdirTemp(b.dir, "history-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	h, err := openHistory(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	var all []Rows
+	for tenth := range 10 {
+		begun := time.Now()
+		n := b.rows / 10
+		if err := h.write(ctx, n/2); err != nil {
+			return all, err
+		}
+		if err := h.index.CatchUp(ctx); err != nil {
+			return all, err
+		}
+		r := Rows{Rows: (tenth + 1) * n, Rate: float64(n) / time.Since(begun).Seconds(), Bytes: sizeOf(dir)}
+		all = append(all, r)
+		fmt.Fprintf(os.Stderr, "history: %d rows, %.0f/s\n", r.Rows, r.Rate)
+	}
+	return all, nil
+}
+
+// record is a history with what stands below it.
+type record struct {
+	db      *db.DB
+	vault   *vault.Vault
+	ids     *ids.Source
+	history *history.History
+	index   *history.Index
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+func openHistory(ctx context.Context, dir string) (*record, error) {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
+	kek, err := vault.NewKEK(key)
+	if err != nil {
+		return nil, err
+	}
+	d, err := db.Open(ctx, db.Config{Dir: filepath.Join(dir, "db"), Clock: clock.Wall{}}, stored.Schemas()...)
+	if err != nil {
+		return nil, err
+	}
+	r := &record{db: d, ids: ids.NewSource(clock.Wall{}, d.Node(), 0)}
+	if r.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, filepath.Join(dir, "keys")), Clock: clock.Wall{}, IDs: r.ids}); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	r.history = history.New(d, r.vault, r.ids, clock.Wall{}, history.NoRedaction{})
+	if r.index, err = r.history.OpenIndex(ctx); err != nil {
+		r.vault.Close()
+		return nil, errors.Join(err, d.Close())
+	}
+	ctx, r.stop = context.WithCancel(ctx)
+	r.running.Go(func() { _ = r.index.Run(ctx) }) // it ends with the context; CatchUp reports what fails
+	return r, nil
+}
+
+func (r *record) close() {
+	r.stop()
+	r.running.Wait()
+	r.vault.Close()
+	if err := r.db.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: close the database:", err)
+	}
+}
+
+// write commits so many messages of two rows each, from many goroutines.
+func (r *record) write(ctx context.Context, messages int) error {
+	var left atomic.Int64
+	left.Store(int64(messages))
+	var wg sync.WaitGroup
+	failed := make(chan error, writers)
+	for range writers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := r.message(ctx); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	return <-failed // nil if nobody failed
+}
+
+// message writes the rows of one message: accepted, and delivered.
+func (r *record) message(ctx context.Context) error {
+	id := ids.New[ids.Message](r.ids)
+	for _, kind := range []history.Kind{history.Accepted, history.Delivered} {
+		u := &db.Unit{}
+		e := history.Event{
+			Message: id, Recipient: ids.New[ids.Recipient](r.ids), Tenant: 2, Kind: kind, At: time.Now(),
+			Detail: history.Detail{Sender: "sender@" + benchDomain, Recipients: []string{fmt.Sprintf("user%d@sink.example", int64(id))}, Subject: "load"},
+		}
+		if err := r.history.Write(u, e, history.Known{}); err != nil {
+			return err
+		}
+		if err := r.db.Commit(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sizeOf(dir string) (sum int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // a file that has just gone counts nothing
+		}
+		if info, err := d.Info(); err == nil {
+			sum += info.Size()
+		}
+		return nil
+	})
+	return sum
+}
