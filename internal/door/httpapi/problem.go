@@ -104,10 +104,7 @@ func problemOf(err error, operator bool) *Problem {
 	}
 	p := newProblem(statusOf(kind), kind.String(), text)
 	if field != "" {
-		if !strings.Contains(field, ".") {
-			field = "body." + field
-		}
-		p.at(field, text)
+		p.at(location(field), text)
 	}
 	if operator {
 		p.Hint = fault.HintOf(err)
@@ -120,6 +117,16 @@ func problemOf(err error, operator bool) *Problem {
 	case fault.Internal, fault.Invalid, fault.Denied, fault.NotFound, fault.Conflict, fault.Gone:
 	}
 	return p
+}
+
+// location says where a field stands; one that does not say so is in the body.
+func location(field string) string {
+	for _, place := range []string{"body.", "path.", "query.", "header."} {
+		if strings.HasPrefix(field, place) {
+			return field
+		}
+	}
+	return "body." + field
 }
 
 func bland(k fault.Kind) string {
@@ -155,6 +162,8 @@ func fromHuma(m *huma.ErrorModel) *Problem {
 	switch m.Status {
 	case http.StatusUnprocessableEntity:
 		p.Detail = "The request does not fit the API; \"errors\" names what to change."
+	case http.StatusUnsupportedMediaType:
+		p.Detail = "Send the body as JSON, with \"Content-Type: application/json\"."
 	case http.StatusBadRequest:
 		p.Detail = "The request's body is no JSON, or it is missing; \"errors\" says where it breaks."
 	}
