@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -77,6 +76,21 @@ func (c *smtpConn) read() (string, error) {
 			return strings.Join(append([]string{line}, rest...), "\n"), nil
 		}
 		rest = append(rest, line)
+	}
+}
+
+// last ends the sending side and gives the last reply, or "" if the peer had
+// closed before.
+func (c *smtpConn) last() (reply string) {
+	_ = c.write([]byte("\r\n"))
+	for {
+		r, err := c.read()
+		if err != nil {
+			return reply
+		}
+		if reply = r; strings.HasPrefix(r, "5") {
+			return r
+		}
 	}
 }
 
@@ -157,5 +171,3 @@ func (c *smtpConn) stream(piece []byte, n int64) error {
 	}
 	return w.Flush()
 }
-
-var _ io.Writer = (*bufio.Writer)(nil)
