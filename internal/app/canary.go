@@ -259,18 +259,28 @@ func (h *House) dumpTables(ctx context.Context, yield func(string, []byte) error
 	})
 }
 
-// dumpRelations gives the files of tables and their overflow, where the database
-// lets its user read them.
+// dumpRelations gives the files of tables and their overflow, and the write-ahead
+// log, where the database lets its user read them. A checkpoint brings into the
+// files what is only in memory yet.
 func (h *House) dumpRelations(ctx context.Context, yield func(string, []byte) error) error {
 	return h.postgres(ctx, func(conn *pgconn.PgConn) error {
 		const each = `copy (select pg_read_binary_file(pg_relation_filepath(c.oid)) from pg_class c
 			where c.relkind in ('r', 't') and (c.relnamespace = current_schema()::regnamespace or c.oid in
 			(select reltoastrelid from pg_class where relnamespace = current_schema()::regnamespace))) to stdout (format binary)`
-		w := &pieces{yield: func(b []byte) error { return yield("the files of tables", b) }}
-		if _, err := conn.CopyTo(ctx, w, each); err != nil {
-			return fault.Because(fault.Denied, err, "The database does not let its files be read.")
+		const log = `copy (select pg_read_binary_file('pg_wal/' || name) from pg_ls_waldir()) to stdout (format binary)`
+		if _, err := conn.Exec(ctx, "checkpoint").ReadAll(); err != nil {
+			return fault.Because(fault.Denied, err, "The database's user may not make a checkpoint.")
 		}
-		return w.end()
+		for _, x := range [][2]string{{"the files of tables", each}, {"the write-ahead log", log}} {
+			w := &pieces{yield: func(b []byte) error { return yield(x[0], b) }}
+			if _, err := conn.CopyTo(ctx, w, x[1]); err != nil {
+				return fault.Because(fault.Denied, err, "The database does not let its files be read.")
+			}
+			if err := w.end(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -11,11 +11,17 @@ import (
 )
 
 // running is a whole server in dev mode for the probes to act on.
-func running(t *testing.T, postgres string) *House {
+func running(t *testing.T, postgres string, change ...func(*House)) *House {
+	t.Helper()
+	return runningAs(t, postgres, nil, change...)
+}
+
+// runningAs starts some roles only.
+func runningAs(t *testing.T, postgres string, roles []config.Role, change ...func(*House)) *House {
 	t.Helper()
 	const any = "127.0.0.1:0"
 	c := devConfig(DevOptions{Dir: t.TempDir(), MX: any, Submission: any, Submissions: any, HTTP: any})
-	c.Data.Postgres = config.Secret(postgres)
+	c.Data.Postgres, c.Roles = config.Secret(postgres), roles
 	h, err := Build(t.Context(), Settings{Config: c, Dev: true, Clock: clock.Wall{}, Log: slog.DiscardHandler})
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +31,9 @@ func running(t *testing.T, postgres string) *House {
 			t.Error(err)
 		}
 	})
+	for _, f := range change {
+		f(h)
+	}
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,9 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 			return bad("the %s was not found while it lived: the probe does not look where the server writes", part), nil
 		}
 	}
+	if v, err := x.blind(ctx, pieces); err != nil || v.status != "" {
+		return v, err
+	}
 	letGo()
 	if err := x.must(ctx, http.MethodPost, "/v1/queue/retry", map[string]string{"message": id.String()}, nil); err != nil {
 		return verdict{}, err
@@ -56,6 +59,22 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 	return x.relations(ctx, pieces, fmt.Sprintf("%d pieces of ciphertext, wrapped key and envelope were recorded while the message waited; after its delivery none is in %d bytes of files, free pages and write-ahead log", len(pieces), total))
 }
 
+// blind makes sure that the probe sees the database's own files at all.
+func (x *scene) blind(ctx context.Context, pieces map[string][]byte) (verdict, error) {
+	if x.Relations == nil {
+		return verdict{}, nil
+	}
+	seen := false
+	err := x.Relations(ctx, func(_ string, content []byte) error {
+		seen = seen || in(content, pieces) != ""
+		return nil
+	})
+	if err == nil && !seen {
+		return bad("the sealed bytes were not found in the database's files while they lived: the probe does not look where they are"), nil
+	}
+	return verdict{}, nil //nolint:nilerr // what cannot be read is said after the delivery, when the rows were looked at
+}
+
 // relations looks into the database's own files, where it keeps them elsewhere.
 func (x *scene) relations(ctx context.Context, pieces map[string][]byte, evidence string) (verdict, error) {
 	if x.Relations == nil {
@@ -72,7 +91,7 @@ func (x *scene) relations(ctx context.Context, pieces map[string][]byte, evidenc
 	case err != nil:
 		return bad("the rows are gone; the database's files cannot be looked into (%v), so whether dead rows are left is not shown", err), nil
 	case len(seen) > 0:
-		return bad("the rows are gone; dead rows are left in %v until they are overwritten or their key is destroyed", seen), nil
+		return bad("the rows are gone; PostgreSQL still has their sealed bytes in %v, until it overwrites them; they can be opened until their day's key is destroyed", seen), nil
 	}
 	return verdict{pledge.Kept, evidence + ", nor in the database's own files"}, nil
 }

@@ -213,9 +213,13 @@ func (x *scene) waitState(ctx context.Context, id ids.Message, state string) (sh
 	return m, err
 }
 
-// until asks ten times a second, for half a minute.
+// until asks ten times a second, for as long as there is patience.
 func (s *Server) until(ctx context.Context, what string, done func() (bool, error)) error {
-	for range 300 {
+	patience := s.Patience
+	if patience == 0 {
+		patience = 30 * time.Second
+	}
+	for range patience / (100 * time.Millisecond) {
 		ok, err := done()
 		if ok || err != nil {
 			return err
@@ -224,5 +228,5 @@ func (s *Server) until(ctx context.Context, what string, done func() (bool, erro
 			return fault.Wrap(err, "wait for "+what)
 		}
 	}
-	return fault.New(fault.Unavailable, "waited half a minute for "+what)
+	return fault.New(fault.Unavailable, "waited "+patience.String()+" for "+what)
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"time"
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
@@ -65,6 +66,8 @@ type Server struct {
 	// has the mail doors'. OneProcess: the store allows no second process.
 	Console, Mail, OneProcess bool
 	Clock                     clock.Clock
+	// Patience is how long a probe waits for something; half a minute when zero.
+	Patience time.Duration
 }
 
 // Canary is the probes' customer with what it signs in with.

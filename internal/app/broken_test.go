@@ -1,0 +1,185 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mailvow/internal/app/config"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/reply"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/outcome"
+	"mailvow/internal/lab"
+)
+
+// courier is a courier that a test bends.
+type courier func(ctx context.Context, p *deliver.Parcel) []outcome.Outcome
+
+func (c courier) Deliver(ctx context.Context, p *deliver.Parcel) []outcome.Outcome { return c(ctx, p) }
+
+// lying says that it delivered.
+func lying(_ context.Context, p *deliver.Parcel) []outcome.Outcome {
+	list := make([]outcome.Outcome, len(p.Recipients))
+	for i := range list {
+		list[i] = outcome.FromReply("liar.invalid", reply.New(250, "2.0.0", "taken"))
+	}
+	return list
+}
+
+// instead replaces the courier of one kind of route.
+func instead(kind deliver.RouteKind, make func(deliver.Courier) deliver.Courier) func(*testing.T, *House) {
+	return func(_ *testing.T, h *House) { h.queue.Couriers[kind] = make(h.queue.Couriers[kind]) }
+}
+
+// statement runs SQL behind the server's back.
+func statement(text string) func(*testing.T, *House) {
+	return func(t *testing.T, h *House) {
+		d, err := sql.Open("sqlite", "file:"+filepath.Join(h.paths().database(), "mailvow.db")+"?_pragma=busy_timeout(10000)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if _, err := d.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// leak writes what passes into a file of the data folder, as a debug log would.
+func leak(t *testing.T, h *House) {
+	file := filepath.Join(h.paths().root, "debug.log")
+	instead(deliver.Host, func(real deliver.Courier) deliver.Courier {
+		return courier(func(ctx context.Context, p *deliver.Parcel) []outcome.Outcome {
+			b, _ := io.ReadAll(io.NewSectionReader(p.Content, 0, p.Content.Size()))
+			_ = os.WriteFile(file, b, 0o600)
+			return real.Deliver(ctx, p)
+		})
+	})(t, h)
+}
+
+// plainDoor puts a mail door without TLS in the place of mx.
+func plainDoor(t *testing.T, h *House) {
+	remote := lab.RemoteSMTP(t, lab.Remote{Command: func(_ int, line string) string {
+		if strings.EqualFold(line, "STARTTLS") {
+			return "502 5.5.1 not here"
+		}
+		return ""
+	}})
+	at := netip.MustParseAddrPort(remote.Addr)
+	h.gate.Own(at)
+	h.probed.Doors["mx"] = at.String()
+}
+
+// chatty puts a door before the API that shows one field more.
+func chatty(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		ModifyResponse: func(r *http.Response) error {
+			b, err := io.ReadAll(r.Body)
+			b = bytes.Replace(b, []byte(`"sender_ip"`), []byte(`"helo":"x","sender_ip"`), 1)
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+			r.Header.Del("Content-Length")
+			return err
+		},
+	}
+	door := httptest.NewServer(proxy)
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
+// forgetful makes the eraser ask nobody.
+func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
+
+func failed(real deliver.Courier) deliver.Courier {
+	return courier(func(ctx context.Context, p *deliver.Parcel) []outcome.Outcome {
+		list := real.Deliver(ctx, p)
+		for i := range list {
+			if list[i].Kind == outcome.Deferred {
+				list[i] = outcome.ByUs(outcome.Failed, 554, "5.0.0", "given up at once")
+			}
+		}
+		return list
+	})
+}
+
+// TestProbesSeeWhatIsBroken breaks what each promise rests on: its probe fails.
+func TestProbesSeeWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	liar := func(deliver.Courier) deliver.Courier { return courier(lying) }
+	for _, c := range []struct {
+		id     string
+		before func(*testing.T, *House) // the start
+		after  func(*testing.T, *House)
+		says   string
+	}{
+		{id: "ca-rest", before: leak, says: "in the clear in 1 places, such as debug.log"},
+		{id: "cm-encryption", before: leak, says: "in the clear in 1 places, such as debug.log"},
+		{id: "mb-tls", after: plainDoor, says: "mx: TLS does not come about"},
+		{id: "cm-content-transient", after: statement("create trigger keep before delete on body begin select raise(ignore); end"), says: "sealed bytes of the canary are still in"},
+		{id: "cl-queue", after: statement("create trigger keep before delete on message begin select raise(ignore); end"), says: "sealed bytes of the canary are still in"},
+		{id: "cm-inbound-http", before: instead(deliver.Webhook, liar), says: "called 0 times"},
+		{id: "cm-inbound-record", after: chatty, says: "has the fields date_received, envelope_recipient, envelope_sender, helo"},
+		{id: "cm-metadata-delete", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "after the deletion the record answers 200"},
+		{id: "cj-relay", before: instead(deliver.Host, liar), says: "took 0 of 2"},
+		{id: "cl-retry", before: instead(deliver.Host, failed), says: "waited 3s for the message to be deferred"},
+		{id: "cl-dsn", before: instead(deliver.Local, liar), says: "the sender was not told"},
+		{id: "cl-minimise", after: statement("create table diary (day int, secret text)"), says: "diary.day, diary.secret"},
+		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
+		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
+	} {
+		t.Run(c.id, func(t *testing.T) {
+			t.Parallel()
+			h := running(t, "", func(h *House) {
+				h.probed.Patience = 3 * time.Second
+				if c.before != nil {
+					c.before(t, h)
+				}
+			})
+			if c.after != nil {
+				c.after(t, h)
+			}
+			if f := h.check(t, c.id); f.Status != pledge.Failing || !strings.Contains(f.Evidence, c.says) {
+				t.Errorf("%s: %s", f.Status, f.Evidence)
+			}
+		})
+	}
+}
+
+// TestProbesOnPostgres: what the files of another program hold is shown where it
+// lets itself be read.
+func TestProbesOnPostgres(t *testing.T) {
+	t.Parallel()
+	h := running(t, lab.Postgres(t))
+	for _, id := range []string{"ca-rest", "cm-encryption", "cm-inbound-record", "cm-metadata-delete", "cl-minimise", "mb-argon2id", "mb-certificate"} {
+		if f := h.check(t, id); f.Status != pledge.Kept {
+			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Evidence)
+		}
+	}
+	// PostgreSQL does not overwrite what it deletes: the probe sees that, and says
+	// until when it can be opened.
+	if f := h.check(t, "cl-queue"); f.Status != pledge.Failing || !strings.Contains(f.Evidence, "PostgreSQL still has their sealed bytes") {
+		t.Errorf("%+v", f)
+	}
+	if f := h.check(t, "cm-mgmt-separate"); f.Status != pledge.Failing {
+		t.Errorf("one process does everything: %+v", f)
+	}
+	apart := runningAs(t, lab.Postgres(t), []config.Role{config.RoleSMTP, config.RoleDeliver, config.RoleAPI})
+	if f := apart.check(t, "cm-mgmt-separate"); f.Status != pledge.Kept {
+		t.Errorf("the console runs apart: %+v", f)
+	}
+}
