@@ -20,12 +20,15 @@ import (
 // Parts are what the operations act on. A part that is nil makes its operations
 // refuse: this process does not do that.
 type Parts struct {
-	Queue   Queue
-	Domains Domains
-	Tenants Tenants
-	History History
-	Keys    Keys
-	Acts    Acts
+	Queue    Queue
+	Domains  Domains
+	Tenants  Tenants
+	History  History
+	Keys     Keys
+	Subjects Subjects
+	Eraser   Eraser
+	Controls Controls
+	Acts     Acts
 }
 
 // Acts writes what was done into the evidence log: every operation that changes

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,9 +19,12 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/subject"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -276,5 +280,35 @@ func TestDomainsAreFoundByName(t *testing.T) {
 	}
 	if got, err := Call(t.Context(), c, DomainAdd, NewDomain{Name: "n.example"}); err != nil || got.Customer != 3 {
 		t.Errorf("the only customer: %+v %v", got, err)
+	}
+}
+
+type fakeSubjects struct{ Subjects }
+
+func (fakeSubjects) Export(_ context.Context, s pledge.Subject, _ evidence.Actor, _ subject.Format, w io.Writer) (int, error) {
+	if s.Address.Domain() == "none.example" {
+		return 0, fault.New(fault.NotFound, "Nobody.")
+	}
+	if _, err := io.WriteString(w, "one\n"); err != nil {
+		return 0, err
+	}
+	if s.Address.Domain() == "torn.example" {
+		return 1, fault.New(fault.Unavailable, "The store is gone.")
+	}
+	return 1, nil
+}
+
+func TestAStreamIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
+	c := start(t, filepath.Join(t.TempDir(), "admin.sock"), Parts{Subjects: fakeSubjects{}})
+	for address, want := range map[string]fault.Kind{"a@torn.example": fault.Unavailable, "a@none.example": fault.NotFound, "nonsense": fault.Invalid} {
+		in := SubjectExportOf{SubjectRef: SubjectRef{Address: address}}
+		if err := Stream(t.Context(), c, SubjectExport, in, io.Discard); !fault.Is(err, want) {
+			t.Errorf("%s: %v, want %v", address, err, want)
+		}
+	}
+	var b strings.Builder
+	if err := Stream(t.Context(), c, SubjectExport, SubjectExportOf{SubjectRef: SubjectRef{Address: "a@b.example"}}, &b); err != nil || b.String() != "one\n" {
+		t.Errorf("%q %v", b.String(), err)
 	}
 }

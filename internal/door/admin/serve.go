@@ -30,6 +30,8 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.domains(mux, p)
 	s.messages(mux, p)
 	s.keys(mux, p)
+	s.subjects(mux, p)
+	s.controls(mux, p)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	return s
 }
@@ -95,20 +97,28 @@ func handle[In, Out any](s *Server, mux *http.ServeMux, op Op[In, Out], do func(
 			}
 			return do(r.Context(), in)
 		}()
-		w.Header().Set("Content-Type", "application/json")
-		var answer any = out
 		if err != nil {
-			text, field := fault.Public(err)
-			answer = problem{fault.KindOf(err), text, field, fault.HintOf(err)}
 			if fault.Is(err, fault.Internal) {
 				s.log.Error("an operation failed", "operation", string(op), "error", err)
 			}
-			w.WriteHeader(http.StatusUnprocessableEntity)
+			s.refuse(w, string(op), err)
+			return
 		}
-		if err := json.NewEncoder(w).Encode(answer); err != nil {
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(out); err != nil {
 			s.log.Warn("answer the command line", "operation", string(op), "error", err)
 		}
 	})
+}
+
+// refuse answers with a problem.
+func (s *Server) refuse(w http.ResponseWriter, op string, err error) {
+	text, field := fault.Public(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	if err := json.NewEncoder(w).Encode(problem{fault.KindOf(err), text, field, fault.HintOf(err)}); err != nil {
+		s.log.Warn("answer the command line", "operation", op, "error", err)
+	}
 }
 
 // act is handle for what changes something: it is written into the evidence log

@@ -1,0 +1,236 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/door/admin"
+	"mailvow/internal/protect/subject"
+)
+
+type subjectCommands struct {
+	Find     subjectFind     `cmd:"" help:"Say what is held about a person, without content; exit 1 if nothing is."`
+	Export   subjectExport   `cmd:"" help:"Write a copy of everything held about a person. The look is in the evidence log first."`
+	Correct  subjectCorrect  `cmd:"" help:"Replace a wrong value."`
+	Restrict subjectRestrict `cmd:"" help:"Stop all processing of a person's data but storage."`
+	Erase    subjectErase    `cmd:"" help:"Erase a person and print the signed certificate."`
+}
+
+type person struct {
+	where
+	Address  string     `arg:"" help:"The person's address."`
+	Customer ids.Tenant `help:"Only in this customer's data." placeholder:"ID"`
+}
+
+func (p *person) ref() admin.SubjectRef {
+	return admin.SubjectRef{Customer: p.Customer, Address: p.Address}
+}
+
+type subjectFind struct {
+	reader
+	person
+}
+
+// Run lists the traces.
+func (c *subjectFind) Run(ctx context.Context, t *Terminal) error {
+	list, err := call(ctx, t, &c.where, admin.SubjectFind, c.ref())
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, x := range list {
+		rows = append(rows, []string{x.Category, strconv.Itoa(x.Count), x.First, x.Last})
+	}
+	switch {
+	case c.JSON:
+		err = t.answer(list)
+	case len(list) > 0:
+		err = t.table("CATEGORY|RECORDS|FIRST|LAST", rows)
+	default:
+		err = t.say("Nothing is held about this person.")
+	}
+	if err == nil && len(list) == 0 {
+		return errNo
+	}
+	return err
+}
+
+type subjectExport struct {
+	person
+	Text bool   `help:"For people to read, instead of lines of JSON."`
+	Out  string `help:"The file to write; without it standard output." placeholder:"FILE"`
+}
+
+// Run writes the copy.
+func (c *subjectExport) Run(ctx context.Context, t *Terminal) (err error) {
+	server, err := c.server(t)
+	if err != nil {
+		return err
+	}
+	w, done, err := t.output(c.Out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	format := subject.Lines
+	if c.Text {
+		format = subject.Text
+	}
+	return admin.Stream(ctx, server, admin.SubjectExport, admin.SubjectExportOf{SubjectRef: c.ref(), Format: format}, w)
+}
+
+// output is a new file, for its owner alone, or standard output.
+func (t *Terminal) output(name string) (io.Writer, func() error, error) {
+	if name == "" {
+		return t.Out, func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, nil, fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", name, errors.Unwrap(err)))
+	}
+	return f, f.Close, nil
+}
+
+type subjectCorrect struct {
+	reader
+	person
+	Field string `help:"The field, as the export names it." required:"" placeholder:"NAME"`
+	Value string `help:"What is right." required:"" placeholder:"TEXT"`
+}
+
+// Run corrects.
+func (c *subjectCorrect) Run(ctx context.Context, t *Terminal) error {
+	n, err := call(ctx, t, &c.where, admin.SubjectCorrect, admin.Correction{SubjectRef: c.ref(), Field: c.Field, Value: c.Value})
+	return t.counted(c.JSON, n, err, "records were corrected")
+}
+
+// counted prints on how many records something was done; on none is the answer no.
+func (t *Terminal) counted(json bool, n admin.Count, err error, done string) error {
+	if err != nil {
+		return err
+	}
+	if json {
+		err = t.answer(n)
+	} else {
+		err = t.say("%d %s.", n.Count, done)
+	}
+	if err == nil && n.Count == 0 {
+		return errNo
+	}
+	return err
+}
+
+type subjectRestrict struct {
+	reader
+	person
+	Off bool `help:"End the restriction."`
+}
+
+// Run restricts.
+func (c *subjectRestrict) Run(ctx context.Context, t *Terminal) error {
+	n, err := call(ctx, t, &c.where, admin.SubjectRestrict, admin.Restriction{SubjectRef: c.ref(), Off: c.Off})
+	done := "records are restricted"
+	if c.Off {
+		done = "records are free again"
+	}
+	return t.counted(c.JSON, n, err, done)
+}
+
+type subjectErase struct {
+	person
+	Reason   string `help:"Why, as a word that the evidence log keeps." default:"art17" placeholder:"WORD"`
+	KeepAway bool   `help:"Leave a keyed hash, so that the person is not written to again."`
+	Out      string `help:"The file to write the certificate to; without it standard output." placeholder:"FILE"`
+}
+
+// Run erases and prints the certificate, which is JSON.
+func (c *subjectErase) Run(ctx context.Context, t *Terminal) (err error) {
+	w, done, err := t.output(c.Out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	erased, err := call(ctx, t, &c.where, admin.SubjectErase, admin.Erasure{SubjectRef: c.ref(), Reason: c.Reason, KeepAway: c.KeepAway})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, strings.TrimSuffix(erased.Certificate, "\n")+"\n")
+	return fault.Wrap(err, "write the certificate")
+}
+
+type controlsCommands struct {
+	List  controlsList  `cmd:"" help:"List the promises."`
+	Check controlsCheck `cmd:"" help:"Probe the running server; exit 1 if a promise is not kept."`
+}
+
+type controlsList struct {
+	reader
+	where
+}
+
+// Run lists.
+func (c *controlsList) Run(ctx context.Context, t *Terminal) error {
+	list, err := call(ctx, t, &c.where, admin.ControlsList, struct{}{})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.answer(list)
+	}
+	var rows [][]string
+	for _, p := range list {
+		rows = append(rows, []string{p.ID, string(p.Status), p.Line, p.Says})
+	}
+	return t.table("PROMISE|LAST SEEN|LINE|WHAT IT SAYS", rows)
+}
+
+type controlsCheck struct {
+	reader
+	where
+	IDs []string `arg:"" optional:"" name:"id" help:"Promises; without any, all."`
+}
+
+// Run prints each finding as it comes.
+func (c *controlsCheck) Run(ctx context.Context, t *Terminal) error {
+	server, err := c.server(t)
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() {
+		w.CloseWithError(admin.Stream(ctx, server, admin.ControlsCheck, admin.Named{IDs: c.IDs}, w))
+	}()
+	failing := false
+	for d := json.NewDecoder(r); ; {
+		var f pledge.Finding
+		err := d.Decode(&f)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		failing = failing || f.Status == pledge.Failing
+		if c.JSON {
+			err = t.answer(f)
+		} else {
+			err = t.say("%-16s %-22s %s", f.Status, f.ID, plain(f.Evidence))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failing {
+		return errNo
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/control"
+	"mailvow/internal/protect/erase"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/subject"
+)
+
+// Subjects is protect/subject.
+type Subjects interface {
+	Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, error)
+	Export(ctx context.Context, s pledge.Subject, by evidence.Actor, f subject.Format, w io.Writer) (int, error)
+	Correct(ctx context.Context, s pledge.Subject, by evidence.Actor, c pledge.Correction) (int, error)
+	Restrict(ctx context.Context, s pledge.Subject, by evidence.Actor, on bool) (int, error)
+}
+
+// Eraser is protect/erase.
+type Eraser interface {
+	Erase(ctx context.Context, o erase.Order) (erase.Receipt, error)
+}
+
+// Controls is protect/control.
+type Controls interface {
+	List() []control.Line
+	Check(ctx context.Context, yield func(pledge.Finding) error, named ...string) error
+}
+
+// The operations of trust.
+const (
+	SubjectFind     Op[SubjectRef, []Trace]     = "subject/find"
+	SubjectExport   Op[SubjectExportOf, []byte] = "subject/export" // a stream
+	SubjectCorrect  Op[Correction, Count]       = "subject/correct"
+	SubjectRestrict Op[Restriction, Count]      = "subject/restrict"
+	SubjectErase    Op[Erasure, Erased]         = "subject/erase"
+	ControlsList    Op[struct{}, []Promise]     = "controls/list"
+	ControlsCheck   Op[Named, pledge.Finding]   = "controls/check" // a stream, one line of JSON each
+)
+
+// SubjectRef names a person, within one customer's data or everywhere.
+type SubjectRef struct {
+	Customer ids.Tenant `json:"customer,omitzero"`
+	Address  string     `json:"address"`
+}
+
+func (r SubjectRef) subject() (pledge.Subject, error) {
+	a, err := address.Parse(r.Address)
+	return pledge.Subject{Scope: scopeOf(r.Customer), Address: a}, err
+}
+
+// SubjectExportOf asks for a copy.
+type SubjectExportOf struct {
+	SubjectRef
+	Format subject.Format `json:"format"`
+}
+
+// Correction replaces a wrong value.
+type Correction struct {
+	SubjectRef
+	Field string `json:"field"`
+	Value string `json:"value"`
+}
+
+// Restriction stops or resumes processing.
+type Restriction struct {
+	SubjectRef
+	Off bool `json:"off,omitzero"`
+}
+
+// Erasure asks for an erasure.
+type Erasure struct {
+	SubjectRef
+	Reason   string `json:"reason"`
+	KeepAway bool   `json:"keep_away,omitzero"`
+}
+
+// Erased is what an erasure did, with its certificate.
+type Erased struct {
+	Certificate string `json:"certificate"` // the document, byte by byte
+}
+
+// Trace is one thing held about a person.
+type Trace struct {
+	Category string `json:"category"`
+	Holder   string `json:"holder"`
+	Count    int    `json:"count"`
+	First    string `json:"first,omitempty"`
+	Last     string `json:"last,omitempty"`
+}
+
+// Named are the promises to probe; none means all.
+type Named struct {
+	IDs []string `json:"ids,omitempty"`
+}
+
+// Promise is a promise with what was last seen of it.
+type Promise struct {
+	control.Promise
+	Status pledge.Status `json:"status"`
+}
+
+// operator is who acts on the socket.
+func operator() evidence.Actor { return evidence.Actor{Role: evidence.ByOperator} }
+
+func (s *Server) subjects(mux *http.ServeMux, p Parts) {
+	handle(s, mux, SubjectFind, func(ctx context.Context, in SubjectRef) ([]Trace, error) {
+		who, err := in.subject()
+		if p.Subjects == nil || err != nil {
+			return nil, firstOf(err, absent("personal data"))
+		}
+		found, err := p.Subjects.Find(ctx, who)
+		list := make([]Trace, len(found))
+		for i, x := range found {
+			list[i] = Trace{Category: x.Category, Holder: x.Holder, Count: x.Count}
+			if !x.First.IsZero() {
+				list[i].First, list[i].Last = evidence.On(x.First).String(), evidence.On(x.Last).String()
+			}
+		}
+		return list, err
+	})
+	stream(s, mux, SubjectExport, func(ctx context.Context, in SubjectExportOf, w io.Writer) error {
+		who, err := in.subject()
+		if p.Subjects == nil || err != nil {
+			return firstOf(err, absent("personal data"))
+		}
+		_, err = p.Subjects.Export(ctx, who, operator(), in.Format, w)
+		return err
+	})
+	handle(s, mux, SubjectCorrect, func(ctx context.Context, in Correction) (Count, error) {
+		who, err := in.subject()
+		if p.Subjects == nil || err != nil {
+			return Count{}, firstOf(err, absent("personal data"))
+		}
+		n, err := p.Subjects.Correct(ctx, who, operator(), pledge.Correction{Field: in.Field, Value: in.Value})
+		return Count{n}, err
+	})
+	handle(s, mux, SubjectRestrict, func(ctx context.Context, in Restriction) (Count, error) {
+		who, err := in.subject()
+		if p.Subjects == nil || err != nil {
+			return Count{}, firstOf(err, absent("personal data"))
+		}
+		n, err := p.Subjects.Restrict(ctx, who, operator(), !in.Off)
+		return Count{n}, err
+	})
+	handle(s, mux, SubjectErase, func(ctx context.Context, in Erasure) (Erased, error) {
+		who, err := in.subject()
+		if p.Eraser == nil || err != nil {
+			return Erased{}, firstOf(err, absent("personal data"))
+		}
+		receipt, err := p.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: who.Address, By: evidence.ByOperator, Reason: in.Reason, KeepAway: in.KeepAway})
+		if err != nil {
+			return Erased{}, err
+		}
+		b, err := receipt.Document.JSON()
+		return Erased{string(b)}, fault.Wrap(err, "write the certificate")
+	})
+}
+
+func (s *Server) controls(mux *http.ServeMux, p Parts) {
+	handle(s, mux, ControlsList, func(context.Context, struct{}) ([]Promise, error) {
+		if p.Controls == nil {
+			return nil, absent("promises")
+		}
+		lines := p.Controls.List()
+		list := make([]Promise, len(lines))
+		for i, l := range lines {
+			list[i] = Promise{l.Promise, l.Finding.Status}
+		}
+		return list, nil
+	})
+	stream(s, mux, ControlsCheck, func(ctx context.Context, in Named, w io.Writer) error {
+		if p.Controls == nil {
+			return absent("promises")
+		}
+		e := json.NewEncoder(w)
+		return p.Controls.Check(ctx, func(f pledge.Finding) error { return e.Encode(f) }, in.IDs...)
+	})
+}
