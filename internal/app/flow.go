@@ -99,10 +99,10 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 		return err
 	}
 	h.inbox = inbox.New(h.db, h.vault, h.ids, h.drafts, h.blobs)
-	h.relay = relay.New(relay.Config{}, relay.Parts{
+	h.relay = relay.New(relay.Config{SPF: h.Config.Domains.SPF, ReturnPath: h.Config.Domains.ReturnPath, Shared: h.Config.Domains.Shared}, relay.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Resolver: h.resolver, RSA: limit.NewPlaces(runtime.NumCPU()),
 	})
-	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay})
+	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay, Shared: h.Config.Domains.Shared})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
 	if h.index, err = h.history.OpenIndex(ctx); err != nil {
 		return err

@@ -279,6 +279,7 @@ func (h *House) Start(ctx context.Context) error {
 		return err
 	}
 	h.startTrust()
+	h.startDomains()
 	if err := h.doors.open(h.parts); err != nil {
 		return err
 	}

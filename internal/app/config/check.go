@@ -76,6 +76,14 @@ func (c *Config) checkNames() error {
 			return fmt.Errorf("dns.resolver: %w", err)
 		}
 	}
+	for _, d := range c.Domains.Shared {
+		if _, err := address.Domain(d); err != nil {
+			return fmt.Errorf("domains.shared: %.80q is no domain", d)
+		}
+	}
+	if s := c.Domains.SPF; s != "" && !strings.HasPrefix(s, "include:") && !strings.HasPrefix(s, "ip4:") && !strings.HasPrefix(s, "ip6:") && !strings.HasPrefix(s, "a:") {
+		return fmt.Errorf("domains.spf: %.80q is no SPF mechanism; write one such as include:spf.mail.example.com or ip4:192.0.2.10", s)
+	}
 	if c.Web.URL != "" {
 		if u, err := url.Parse(c.Web.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return fmt.Errorf("web.url: %.80q is no address; write one such as https://mail.example.com", c.Web.URL)

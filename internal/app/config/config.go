@@ -23,6 +23,7 @@ type Config struct {
 	SMTP      SMTP      `yaml:"smtp" doc:"How mail is taken."`
 	Delivery  Delivery  `yaml:"delivery" doc:"How mail is sent."`
 	DNS       DNS       `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
+	Domains   Domains   `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
 	Web       Web       `yaml:"web" doc:"API and console."`
 	Observe   Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
 	Outside   []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
@@ -138,6 +139,13 @@ type StaticRoute struct {
 // DNS is the resolver.
 type DNS struct {
 	Resolver string `yaml:"resolver" doc:"host:port of a validating resolver; leave out for the system's." example:"127.0.0.1:53"`
+}
+
+// Domains is what customers publish.
+type Domains struct {
+	SPF        string   `yaml:"spf" doc:"The SPF mechanism that lets this server's addresses send." example:"include:spf.mail.example.com"`
+	ReturnPath string   `yaml:"return_path" doc:"The host that customers point bounces.<their domain> at." example:"bounces.mail.example.com"`
+	Shared     []string `yaml:"shared" doc:"Your own domains, on which every customer may take single addresses." example:"in.example.com"`
 }
 
 // Web is API and console.
