@@ -89,12 +89,15 @@ npm_install() {
 }
 
 # stage NAME COMMAND…: runs it, notes how long it took and goes on; stages says
-# how it went and ends the script.
+# how it went and ends the script. CPU time says what a stage costs on a machine
+# that has other work.
 stage_names=()
 stage_times=()
+stage_cpu=()
 stage_failed=0
 stage() {
-  local name=$1 begun=$SECONDS status
+  local name=$1 begun=$SECONDS status cpu
+  cpu=$(cpu_seconds)
   shift
   say "== $name"
   set +e
@@ -110,14 +113,18 @@ stage() {
   fi
   stage_names+=("$name")
   stage_times+=($((SECONDS - begun)))
+  stage_cpu+=($(($(cpu_seconds) - cpu)))
 }
+
+# cpu_seconds: of all processes that this script has waited for.
+cpu_seconds() { awk '{ print int(($16 + $17) / 100) }' "/proc/$$/stat"; }
 
 stages() {
   local i
   say ""
   for i in "${!stage_names[@]}"; do
-    say "$(printf '%5d s  %s' "${stage_times[$i]}" "${stage_names[$i]}")"
+    say "$(printf '%5d s  %5d s CPU  %s' "${stage_times[$i]}" "${stage_cpu[$i]}" "${stage_names[$i]}")"
   done
-  say "$(printf '%5d s  altogether' "$SECONDS")"
+  say "$(printf '%5d s  %5d s CPU  altogether' "$SECONDS" "$(cpu_seconds)")"
   exit "$stage_failed"
 }
