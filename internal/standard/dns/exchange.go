@@ -43,6 +43,11 @@ func (r *Resolver) lookup(ctx context.Context, q question) (answer, error) {
 	}
 	shared := context.WithoutCancel(ctx)
 	ch := r.flight.DoChan(q.name+dns.TypeToString[q.kind], func() (any, error) {
+		// Who looked before the last query's answer was kept, and comes after
+		// that query ended, finds it now.
+		if a, ok := r.cache.get(q, r.config.Clock.Now()); ok {
+			return a, nil
+		}
 		a, err := r.query(shared, q)
 		if err == nil && a.ttl > 0 {
 			r.cache.put(q, a, r.config.Clock.Now().Add(min(a.ttl, r.config.MaxTTL)))
