@@ -195,10 +195,14 @@ func otherValues(v any) []any {
 }
 
 // TestTamperedByte changes every byte of the file, also the spare bits of base64.
+// The short run takes every eleventh.
 func TestTamperedByte(t *testing.T) {
 	t.Parallel()
 	cert, _ := certified(t, newBench(t))
 	for i, was := range cert {
+		if testing.Short() && i%11 != 0 {
+			continue
+		}
 		for _, other := range []byte{was ^ 1, was ^ 4, was ^ 32, was + 1} {
 			if unicode.IsSpace(rune(was)) && unicode.IsSpace(rune(other)) || other == was {
 				continue

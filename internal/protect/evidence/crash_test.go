@@ -13,7 +13,8 @@ import (
 
 // TestCrash stops the machine at every single step on the disk, by kill and by
 // loss of power, goes on from what is left, and wants: every leaf once, in one
-// chain of checkpoints, and every checkpoint that anybody saw still true.
+// chain of checkpoints, and every checkpoint that anybody saw still true. The
+// short run takes a sample of the steps.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -24,6 +25,9 @@ func TestCrash(t *testing.T) {
 		{"small", [6]int{1, 2, 3, 0, 1, 1}, 1},
 		{"over the edge of a tile", [6]int{1, 254, 2, 0, 1, 1}, 9},
 	} {
+		if testing.Short() {
+			c.stride *= 11
+		}
 		for _, power := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, power lost %v", c.name, power), func(t *testing.T) {
 				t.Parallel()
@@ -48,9 +52,14 @@ func TestCrash(t *testing.T) {
 }
 
 // TestCrashCanFail leaves out one sort of fsync at a time: each must be missed.
+// The short run takes the two that are missed soonest.
 func TestCrashCanFail(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"tile/entries/000.p/", "tile/0/000.p", "/keys/head.tmp", "/evidence/checkpoint.tmp", "checkpoints/000.p"} {
+	paths := []string{"/keys/head.tmp", "/evidence/checkpoint.tmp", "tile/entries/000.p/", "tile/0/000.p", "checkpoints/000.p"}
+	if testing.Short() {
+		paths = paths[:2]
+	}
+	for _, path := range paths {
 		t.Run(strings.ReplaceAll(path, "/", "_"), func(t *testing.T) {
 			t.Parallel()
 			for at := 1; ; at++ {
