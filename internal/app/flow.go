@@ -36,7 +36,7 @@ func (h *House) openFlow(ctx context.Context) error {
 	h.queue = queue.New(queue.Parts{
 		DB: h.db, Vault: h.vault, Blobs: h.blobs, IDs: h.ids, Clock: h.Clock, Observe: h.observe, History: h.history,
 		Gate: h.suppress, Routes: h.routes(), Couriers: couriers,
-	}, queue.Config{Hostname: c.Hostname, Expiry: c.Delivery.Expiry, Couriers: c.Delivery.Couriers, PerLane: c.Delivery.PerSite})
+	}, queue.Config{Hostname: c.Hostname, Expiry: c.Delivery.Expiry, Couriers: c.Delivery.Couriers, PerLane: c.Delivery.PerSite, AcceptOnly: !h.has(config.RoleDeliver)})
 	h.intake = &intake.Intake{
 		Hostname: c.Hostname, DB: h.db, IDs: h.ids, Clock: h.Clock, Log: h.observe.For("flow/intake").Log,
 		Queue: h.queue, History: h.history, Signer: h.relay,

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,9 +27,7 @@ import (
 	"mailvow/internal/flow/tally"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
-	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/egress"
-	"mailvow/internal/keep/object"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
@@ -55,6 +52,7 @@ type House struct {
 	vault    *vault.Vault
 	blobs    blob.Store
 	drafts   *blob.Drafts
+	stores
 
 	tenants  *tenant.Store
 	access   *access.Store
@@ -111,7 +109,7 @@ func (h *House) openKeep(ctx context.Context) error {
 	c, p := h.Config, h.paths()
 	var err error
 	h.db, err = db.Open(ctx, db.Config{
-		Dir: p.database(), Dial: h.dialDatabase, Postgres: c.Data.Postgres.Reveal(), Clock: h.Clock, Observe: h.observe,
+		Region: c.Region, Place: h.place(), Dir: p.database(), Dial: h.dialDatabase, Postgres: c.Data.Postgres.Reveal(), Clock: h.Clock, Observe: h.observe,
 		Space: db.SpaceMarks{Alert: c.Data.Space.Alert, NoNewMail: c.Data.Space.NoNew, ReadOnly: c.Data.Space.ReadOnly, Reserve: c.Data.Space.Reserve},
 	}, stored.Schemas()...)
 	if err != nil {
@@ -119,7 +117,14 @@ func (h *House) openKeep(ctx context.Context) error {
 	}
 	h.onClose(h.db.Close)
 	h.ids = ids.NewSource(h.Clock, h.db.Node(), h.newest(ctx))
-	return errors.Join(h.openVault(ctx, p), h.openBlobs(p))
+	for _, open := range []func() error{
+		h.openBuckets, func() error { return h.alone(ctx) }, func() error { return h.openVault(ctx, p) }, func() error { return h.openBlobs(p) },
+	} {
+		if err := open(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newest is the newest identifier that this store ever saw, so that a clock that
@@ -146,36 +151,12 @@ func (h *House) openVault(ctx context.Context, p paths) error {
 	if err != nil {
 		return err
 	}
-	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Former: former, Store: vault.Folder(disk.Machine{}, p.keys), Clock: h.Clock, IDs: h.ids})
+	h.stores.sealer = kekSealer{kek, former}
+	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Former: former, Store: h.keyStore(p), Clock: h.Clock, IDs: h.ids})
 	if err != nil {
 		return err
 	}
 	h.onClose(func() error { h.vault.Close(); return nil })
-	return nil
-}
-
-func (h *House) openBlobs(p paths) (err error) {
-	c := h.Config.Data
-	if c.S3 == nil {
-		h.blobs, err = blob.Folder(disk.Machine{}, p.blobs(), h.Config.Region)
-	} else {
-		var dialer *egress.Dialer
-		if dialer, err = h.gate.To(c.S3.Endpoint); err != nil {
-			return err
-		}
-		var bucket object.Bucket
-		bucket, err = object.NewS3(object.Config{
-			Endpoint: c.S3.Endpoint, TLS: !c.S3.Plaintext, Bucket: c.S3.Bucket, Region: c.S3.Region,
-			Access: c.S3.AccessKey.Reveal(), Secret: c.S3.SecretKey.Reveal(), Dial: dialer.Dial, PathStyle: true,
-		})
-		if err == nil {
-			h.blobs = blob.Bucket(bucket, "blobs/")
-		}
-	}
-	if err != nil {
-		return fault.Wrap(err, "open the blob store")
-	}
-	h.drafts = blob.NewDrafts(h.blobs, c.Inline)
 	return nil
 }
 
@@ -255,30 +236,12 @@ func (h *House) openProtect(ctx context.Context) error {
 	return h.openEvidence(ctx)
 }
 
-func (h *House) openEvidence(ctx context.Context) error {
-	p := h.paths()
-	ring, err := evidence.OpenRing(p.evidenceKeys(), h.Config.Hostname+"/evidence", rand.Reader)
-	if err != nil {
-		return err
-	}
-	folder, err := evidence.OpenFolder(p.evidence())
-	if err != nil {
-		return err
-	}
-	h.onClose(folder.Close)
-	h.stage = evidence.NewStage(h.db)
-	h.evidence, err = evidence.Open(ctx, evidence.Config{Tiles: folder, Ring: ring, Staged: h.stage, Clock: h.Clock, Log: h.observe.For("protect/evidence").Log})
-	return err
-}
-
 // Start starts the roles and listens. It returns once every door is open.
 func (h *House) Start(ctx context.Context) error {
-	h.parts.Go("sequence evidence", h.evidence.Run)
-	h.parts.Go("drop destroyed keys", h.refreshKeys)
 	if err := h.startFlow(ctx); err != nil {
 		return err
 	}
-	h.startTrust()
+	h.startNodes()
 	h.startDomains()
 	if err := h.doors.open(h.parts); err != nil {
 		return err
@@ -289,33 +252,22 @@ func (h *House) Start(ctx context.Context) error {
 	return nil
 }
 
-// refreshKeys drops keys that another node destroyed, well within the minute
-// that a certificate waits for.
-func (h *House) refreshKeys(ctx context.Context) error {
-	for {
-		t := h.Clock.NewTimer(20 * time.Second)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C():
-		}
-		if err := h.vault.Refresh(ctx); err != nil && ctx.Err() == nil {
-			h.observe.Log.Warn("refresh keys", "error", err)
-		}
-	}
-}
-
 // Stop closes the doors, lets what is under way finish until wait is over, puts
 // the rest back, and closes the store.
 func (h *House) Stop(wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.parts.Context()), wait)
 	defer cancel()
-	err := h.doors.shut(ctx)
-	if h.queue != nil {
-		err = errors.Join(err, h.queue.Stop(wait))
+	end := h.Clock.Now().Add(wait)
+	left := func() time.Duration { return max(time.Second, end.Sub(h.Clock.Now())) }
+	var err error
+	if h.queue != nil { // first, so that another node has what waits while sessions end here
+		err = h.queue.LetGo(left())
 	}
-	err = errors.Join(err, h.parts.Stop(wait))
+	err = errors.Join(err, h.doors.shut(ctx))
+	if h.queue != nil {
+		err = errors.Join(err, h.queue.Stop(left()))
+	}
+	err = errors.Join(err, h.parts.Stop(left()))
 	return errors.Join(err, h.close())
 }
 

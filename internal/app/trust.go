@@ -5,15 +5,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"mailvow/internal/app/config"
 	"mailvow/internal/app/probes"
 	"mailvow/internal/app/stored"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
-	"mailvow/internal/keep/disk"
-	"mailvow/internal/keep/leader"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
@@ -47,7 +44,7 @@ func (h *House) openTrust() error {
 	if k, ok := h.inventory.Category("message records"); ok {
 		h.persons.Period = k.Period.Ceiling
 	}
-	ledger, err := erase.OpenLedger(disk.Machine{}, h.paths().erasures(), h.paths().erasureKeys())
+	ledger, err := h.openLedger()
 	if err != nil {
 		return err
 	}
@@ -153,17 +150,4 @@ func (h *House) keyPeriods() []retain.Keys {
 		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records"}},
 		{Class: vault.Transcript, After: of("conversations"), Needs: []string{"conversations"}},
 	}
-}
-
-// startTrust begins what runs beside the mail. One process of all purges.
-func (h *House) startTrust() {
-	h.knowDoors()
-	h.parts.Go("finish erasures", h.eraser.Run)
-	if !h.has(config.RoleWorker) {
-		return
-	}
-	election := leader.New(h.db, h.Clock, h.observe)
-	h.parts.Go("retention", func(ctx context.Context) error {
-		return election.Hold(ctx, "retention", func(ctx context.Context, _ leader.Term) error { return h.retention.Run(ctx) })
-	})
 }

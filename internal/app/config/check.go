@@ -148,19 +148,35 @@ func (c *Config) checkData() error {
 			return fmt.Errorf("%s lies in the data folder; keep keys apart, so that a copy of the data opens nothing", k[0])
 		}
 	}
-	if c.Data.S3 != nil {
-		if err := hostPort(c.Data.S3.Endpoint, false); err != nil {
-			return fmt.Errorf("data.s3.endpoint: %w", err)
+	for _, b := range []struct {
+		name   string
+		bucket *S3
+	}{{"data.s3", c.Data.S3}, {"data.keys_s3", (*S3)(c.Data.KeysS3)}} {
+		if err := c.checkBucket(b.name, b.bucket); err != nil {
+			return err
 		}
-		if c.Data.S3.Bucket == "" || c.Data.S3.AccessKey == "" || c.Data.S3.SecretKey == "" {
-			return fmt.Errorf("data.s3 needs bucket, access_key and secret_key")
-		}
-		if !c.declared(c.Data.S3.Endpoint) {
-			return fmt.Errorf("data.s3.endpoint %s stands in no entry under outside; name who runs it and where", c.Data.S3.Endpoint)
-		}
+	}
+	if a, b := c.Data.S3, c.Data.KeysS3; a != nil && b != nil && a.Endpoint == b.Endpoint && a.Bucket == b.Bucket {
+		return fmt.Errorf("data.s3 and data.keys_s3 are the same bucket; keep keys apart, so that a copy of the data opens nothing")
 	}
 	if c.Data.Inline > limit.MiB {
 		return fmt.Errorf("data.inline is more than 1MiB; larger messages belong in the blob store")
+	}
+	return nil
+}
+
+func (c *Config) checkBucket(name string, b *S3) error {
+	if b == nil {
+		return nil
+	}
+	if err := hostPort(b.Endpoint, false); err != nil {
+		return fmt.Errorf("%s.endpoint: %w", name, err)
+	}
+	if b.Bucket == "" || b.AccessKey == "" || b.SecretKey == "" {
+		return fmt.Errorf("%s needs bucket, access_key and secret_key", name)
+	}
+	if !c.declared(b.Endpoint) {
+		return fmt.Errorf("%s.endpoint %s stands in no entry under outside; name who runs it and where", name, b.Endpoint)
 	}
 	return nil
 }

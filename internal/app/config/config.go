@@ -50,7 +50,8 @@ type Data struct {
 	KEK       string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
 	KEKFormer []string    `yaml:"kek_former" doc:"Files with former key-encryption keys: while mailvow keys rotate --kek is under way, and for a key store from before it." example:"/etc/mailvow/kek.2025"`
 	Postgres  Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
-	S3        *S3         `yaml:"s3" doc:"An S3-compatible store for large messages instead of the folder."`
+	S3        *S3         `yaml:"s3" doc:"An S3-compatible store for large messages and the evidence log instead of the folder."`
+	KeysS3    *KeysS3     `yaml:"keys_s3" doc:"A bucket for the key store instead of the folder. Another bucket than s3's, with credentials of its own, so that a copy of the data opens nothing. Several nodes need postgres, s3 and keys_s3, and the same kek."`
 	Space     Space       `yaml:"space" doc:"What to do when the disk fills."`
 	Inline    limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
 }
@@ -62,6 +63,16 @@ type S3 struct {
 	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
 	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-access"`
 	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-secret"`
+	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
+}
+
+// KeysS3 is the bucket of the key store, an S3 with other words about it.
+type KeysS3 struct {
+	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
+	Bucket    string `yaml:"bucket" doc:"The bucket; one that keeps versions is refused: a destroyed key would live on." example:"mailvow-keys"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-access"`
+	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
 }
 

@@ -73,6 +73,8 @@ func TestEverythingTurnedOn(t *testing.T) {
 		}
 		line = strings.ReplaceAll(line, "/etc/mailvow/s3-access", "secret")
 		line = strings.ReplaceAll(line, "/etc/mailvow/s3-secret", "secret")
+		line = strings.ReplaceAll(line, "/etc/mailvow/keys-access", "secret")
+		line = strings.ReplaceAll(line, "/etc/mailvow/keys-secret", "secret")
 		line = strings.ReplaceAll(line, "/etc/mailvow/postgres", "secret")
 		line = strings.ReplaceAll(line, `hosts: ["s3.example.net:443"]`, `hosts: ["s3.example.net:443", "otel.example.com:4318"]`)
 		on = append(on, line)

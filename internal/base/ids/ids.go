@@ -113,6 +113,14 @@ func NewSource(c clock.Clock, node int, after int64) *Source {
 	return &Source{clock: c, node: int64(node) & MaxNode, last: last}
 }
 
+// Move goes on under another node number: the former one may be another
+// process's by now.
+func (s *Source) Move(node int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node = int64(node) & MaxNode
+}
+
 func (s *Source) next() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

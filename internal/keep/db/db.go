@@ -37,6 +37,7 @@ type Config struct {
 	Dir      string // SQLite: the folder; the file is mailvow.db
 	Postgres string // a DSN: then PostgreSQL, and Dir is not used
 	Region   string // where this node stands; it is written beside its number
+	Place    string // the data folder of this machine, likewise
 	Node     int    // SQLite: as given. PostgreSQL: 0 takes a free number, another claims that number
 	Clock    clock.Clock
 	Observe  *observe.Observer

@@ -17,6 +17,10 @@ create table keep_node (
 -- Where the node stands, as its configuration says.
 alter table keep_node add column region text not null default '';
 
+-- migration: 3
+-- Which folder of which machine: where a store is a folder, others stay out.
+alter table keep_node add column place text not null default '';
+
 -- query: numbers
 select bulk, seq from keep_number where node = $1
 
@@ -36,10 +40,10 @@ select coalesce(max(node), 0) from keep_node
 select token, until from keep_node where node = $1
 
 -- query: take_node
-update keep_node set token = token + 1, until = $3, region = $4 where node = $1 and token = $2
+update keep_node set token = token + 1, until = $3, region = $4, place = $5 where node = $1 and token = $2
 
 -- query: add_node
-insert into keep_node (node, token, until, region) values ($1, 1, $2, $3) on conflict (node) do nothing
+insert into keep_node (node, token, until, region, place) values ($1, 1, $2, $3, $4) on conflict (node) do nothing
 
 -- query: renew_node
 update keep_node set until = $3 where node = $1 and token = $2
@@ -56,7 +60,7 @@ update keep_node set token = token + 1, until = -1 where until >= 0 and until < 
 select node, token from keep_node where until >= $1 order by node
 
 -- query: nodes
-select node, token, until, region from keep_node order by node
+select node, token, until, region, place from keep_node order by node
 
 -- query: bootstrap
 create table if not exists keep_migration (

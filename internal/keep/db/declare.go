@@ -16,7 +16,7 @@ var Declaration = pledge.Declaration{
 	Places: append(append(append(
 		pledge.Columns("database operation", false, "keep_migration", "package", "number", "checksum", "at"),
 		pledge.Columns("database operation", false, "keep_number", "node", "bulk", "seq")...),
-		pledge.Columns("database operation", false, "keep_node", "node", "token", "until", "region")...),
+		pledge.Columns("database operation", false, "keep_node", "node", "token", "until", "region", "place")...),
 		pledge.Place{Kind: pledge.DiskFile, Name: fileName, Category: "database files"},
 		pledge.Place{Kind: pledge.DiskFile, Name: fileName + "-wal", Category: "database files"},
 		pledge.Place{Kind: pledge.DiskFile, Name: fileName + "-shm", Category: "database files"},

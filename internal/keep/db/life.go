@@ -67,6 +67,7 @@ type Node struct {
 	Number int
 	Life   Life
 	Region string
+	Place  string
 	Until  time.Time // when its lease ends or ended; zero if it gave it back
 	Alive  bool
 }
@@ -78,13 +79,13 @@ func (d *DB) Nodes(ctx context.Context) ([]Node, error) {
 		return nil, err
 	}
 	if d.dialect == SQLite {
-		return []Node{{Number: d.Node(), Life: d.Life(), Region: d.config.Region, Until: now.Add(nodeLeaseTime), Alive: true}}, nil
+		return []Node{{Number: d.Node(), Life: d.Life(), Region: d.config.Region, Place: d.config.Place, Until: now.Add(nodeLeaseTime), Alive: true}}, nil
 	}
 	var list []Node
 	err = d.own.Each(ctx, "nodes", nil, func(scan func(...any) error) error {
 		var number, token, until int64
 		n := Node{}
-		if err := scan(&number, &token, &until, &n.Region); err != nil {
+		if err := scan(&number, &token, &until, &n.Region, &n.Place); err != nil {
 			return err
 		}
 		n.Number, n.Life, n.Alive = int(number), Life(lifeOf(number, token)), until >= clock.Micros(now)

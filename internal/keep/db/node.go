@@ -49,7 +49,7 @@ func (w *postgresWriter) tryClaim(ctx context.Context, want int64) (bool, error)
 	err = w.one(ctx, "free_node", []any{clock.Micros(now), want}, &node, &token)
 	switch {
 	case err == nil:
-		n, err := w.do(ctx, "take_node", node, token, until, w.db.config.Region)
+		n, err := w.do(ctx, "take_node", node, token, until, w.db.config.Region, w.db.config.Place)
 		if err != nil || n == 0 {
 			return false, err
 		}
@@ -69,7 +69,7 @@ func (w *postgresWriter) addNode(ctx context.Context, want, until int64, asked t
 		}
 		node++
 	}
-	n, err := w.do(ctx, "add_node", node, until, w.db.config.Region)
+	n, err := w.do(ctx, "add_node", node, until, w.db.config.Region, w.db.config.Place)
 	if err != nil {
 		return false, err
 	}
