@@ -24,6 +24,7 @@ import (
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -31,7 +32,7 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, evidence.Schema(),
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(),
 		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
@@ -40,7 +41,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, evidence.Declaration, erase.Declaration,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, erase.Declaration,
 		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }
