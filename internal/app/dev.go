@@ -17,6 +17,7 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/tenant"
@@ -115,11 +116,41 @@ func (h *House) demo(ctx context.Context) (*Demo, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "read the console's address")
 	}
-	link, err := h.demoLink(ctx)
+	u, link, err := h.demoLink(ctx)
 	d.Ready, d.Dir, d.Domain = true, h.paths().root, DevDomain
 	d.HTTP, d.MX, d.Submission, d.Submissions = net.JoinHostPort(host, port), h.doors.at("mx"), h.doors.at("submission"), h.doors.at("submissions")
 	d.SignIn = "http://" + net.JoinHostPort("localhost", port) + "/sign-in?link=" + link
+	h.shown = shown{u.Tenant, d.lines()}
 	return d, err
+}
+
+// shown is what the console shows the demo customer before its first mail.
+type shown struct {
+	tenant ids.Tenant
+	lines  map[string]string
+}
+
+func (d *Demo) lines() map[string]string {
+	return map[string]string{
+		"http": d.HTTP, "mx": d.MX, "submission": d.Submission, "domain": d.Domain, "inbound_recipient": "hello@" + d.Domain,
+		"smtp_username": d.Username, "smtp_password": d.Password, "api_token": d.Token,
+	}
+}
+
+// start implements httpapi.Config.Start.
+func (h *House) start(t ids.Tenant) map[string]string {
+	if t == 0 || t != h.shown.tenant {
+		return nil
+	}
+	return h.shown.lines
+}
+
+// features are the rooms that only dev mode has.
+func (h *House) features() []string {
+	if h.Dev {
+		return []string{"caught"}
+	}
+	return nil
 }
 
 const demoUser = "admin@" + DevDomain
@@ -163,17 +194,17 @@ func (h *House) newDemo(ctx context.Context, d *Demo, file string) error {
 	return fault.Wrap(os.WriteFile(file, b, 0o600), "write demo credentials")
 }
 
-func (h *House) demoLink(ctx context.Context) (string, error) {
+func (h *House) demoLink(ctx context.Context) (access.User, string, error) {
 	a, err := address.Parse(demoUser)
 	if err != nil {
-		return "", err
+		return access.User{}, "", err
 	}
 	u, err := h.access.UserByEmail(ctx, scope.Everyone, a)
 	if err != nil {
-		return "", err
+		return u, "", err
 	}
 	link, _, err := h.access.Link(ctx, system, scope.Everyone, u.ID)
-	return link, err
+	return u, link, err
 }
 
 // tell prints what a developer needs first.

@@ -73,6 +73,7 @@ type House struct {
 	desk     *frontDesk
 
 	trust
+	shown shown                 // to the demo customer, in dev mode
 	acme  *certificates.Manager // nil without tls.acme
 	doors doors
 }

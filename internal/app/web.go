@@ -116,11 +116,12 @@ func (h *House) webHosts() []string {
 func (h *House) web() (http.Handler, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Hosts: h.webHosts(), SecureCookies: !h.Dev && h.Config.Listen.HTTPS != "", MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
+		Features: h.features(), Start: h.start,
 	}, httpapi.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h,
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
-		Subjects: requests{h}, Records: requests{h}, Inventory: h.inventory,
+		Subjects: requests{h}, Records: requests{h}, Inventory: h.inventory, Controls: shownControls{h.controls},
 		Ready: h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 	})
 	if err != nil {

@@ -64,8 +64,11 @@ type Config struct {
 	MaxMessage limit.Bytes
 	// Region is the label of new customers.
 	Region string
-	// Start says how to send the first mail, for the overview of mailvow dev.
-	Start map[string]string
+	// Features are the rooms that only some processes have: "caught".
+	Features []string
+	// Start says how to send the first mail as a customer; only mailvow dev has
+	// it, and it is shown to who may make secrets.
+	Start func(ids.Tenant) map[string]string
 }
 
 // Acts puts administrative acts on record.

@@ -81,7 +81,10 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	if err != nil {
 		return nil, err
 	}
-	out := &overviewOut{Overview{Counts: c, Series: []CountPoint{}, Start: a.config.Start}}
+	out := &overviewOut{Overview{Counts: c, Series: []CountPoint{}}}
+	if _, may := who.May(access.TokensManage); may && a.config.Start != nil {
+		out.Body.Start = a.config.Start(who.Tenant)
+	}
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

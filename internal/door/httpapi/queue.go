@@ -27,7 +27,7 @@ type QueueItem struct {
 	Why       string     `json:"why,omitempty" doc:"Why it is held."`
 }
 
-// QueueGroup is the queue of one destination and customer.
+// QueueGroup is the queue of one domain and customer.
 type QueueGroup struct {
 	Domain    string     `json:"domain"`
 	Customer  string     `json:"customer"`
@@ -83,7 +83,7 @@ type pauseOut struct{ Body Pause }
 
 func (a *API) queueRoutes() {
 	register(a, op{id: "list-queue", method: http.MethodGet, path: "/v1/queue", summary: "List what is still to be delivered, oldest first", tag: "queue", needs: access.QueueRead}, a.listQueue)
-	register(a, op{id: "summarise-queue", method: http.MethodGet, path: "/v1/queue/summary", summary: "The queue by destination and customer", tag: "queue", needs: access.QueueRead}, a.summariseQueue)
+	register(a, op{id: "summarise-queue", method: http.MethodGet, path: "/v1/queue/summary", summary: "The queue by recipient domain and customer", tag: "queue", needs: access.QueueRead}, a.summariseQueue)
 	for _, act := range []struct {
 		id, path, summary string
 		do                func(*queue.Queue, context.Context, scope.Scope, queue.Selection) (int, error)

@@ -27,6 +27,7 @@ type Session struct {
 	Roles       []string     `json:"roles" nullable:"false"`
 	Scopes      []string     `json:"scopes" nullable:"false" doc:"Of a token; empty for a person."`
 	Permissions []string     `json:"permissions" nullable:"false"`
+	Features    []string     `json:"features" nullable:"false" doc:"What only some servers have: caught is the built-in inbox of mailvow dev."`
 }
 
 // SessionUser is the person of a session.
@@ -134,7 +135,7 @@ func (a *API) describe(ctx context.Context, who access.Principal) (*sessionOut, 
 	}
 	out := &sessionOut{Body: Session{
 		Customer: SessionOf{ID: t.ID.String(), Name: t.Name, Region: t.Region},
-		Roles:    []string{}, Scopes: []string{}, Permissions: []string{},
+		Roles:    []string{}, Scopes: []string{}, Permissions: []string{}, Features: append([]string{}, a.config.Features...),
 	}}
 	if who.Token == 0 && who.User != 0 {
 		u, err := a.parts.Access.User(ctx, scope.Tenant(who.Tenant), who.User)

@@ -69,8 +69,13 @@ func (q *Queue) addMessage(u *db.Unit, env *Envelope, content *Stored) error {
 const messageTable, queueTable = "message", "queue"
 
 func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content *Stored, id ids.Recipient, r Recipient, hold string, leased bool, now time.Time) error {
-	site := q.siteOf(Site(r.Route, r.Address))
-	lane := q.laneOf(r.Route.Pool, site, env.Class, env.Tenant)
+	domain, to := Site(r.Address), destination(r.Route, r.Address)
+	site := q.siteOf(domain)
+	way := site
+	if to != domain {
+		way = q.siteOf(to)
+	}
+	lane := q.laneOf(r.Route.Pool, way, env.Class, env.Tenant)
 	state, attempt, token := Ready, 0, int64(0)
 	switch {
 	case hold != "":
@@ -202,10 +207,10 @@ func (q *Queue) siteOf(name string) int64 {
 	return int64(binary.BigEndian.Uint64(h[:8]) >> 1)
 }
 
-func (q *Queue) laneOf(pool string, site int64, class Class, tenant ids.Tenant) int64 {
-	// The lane mixes numbers that are not secret with the site's keyed hash.
+func (q *Queue) laneOf(pool string, way int64, class Class, tenant ids.Tenant) int64 {
+	// The lane mixes numbers that are not secret with the destination's keyed hash.
 	const prime = 0x100000001b3 // FNV-1a, 64 bit
-	h := uint64(site)
+	h := uint64(way)
 	for _, v := range []uint64{uint64(class), uint64(tenant)} {
 		h = (h ^ v) * prime
 	}

@@ -121,9 +121,13 @@ func readRow(record []byte) (row, error) {
 	return out, err
 }
 
-// Site is the destination by which lanes are told apart: the endpoint's host,
-// the named host, or the recipient's domain.
-func Site(r deliver.Route, recipient address.Address) string {
+// Site is by what people list, pause and act on recipients: their domain,
+// whichever way the mail to it goes.
+func Site(recipient address.Address) string { return recipient.Domain() }
+
+// destination is by what lanes are told apart: the endpoint, the named host, or
+// the recipient's domain.
+func destination(r deliver.Route, recipient address.Address) string {
 	switch r.Kind {
 	case deliver.Webhook:
 		return r.URL
@@ -135,5 +139,5 @@ func Site(r deliver.Route, recipient address.Address) string {
 		return "caught"
 	case deliver.MX, deliver.Local:
 	}
-	return recipient.Domain()
+	return Site(recipient)
 }

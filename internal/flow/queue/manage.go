@@ -69,7 +69,7 @@ func (q *Queue) items(ctx context.Context, query string, args ...any) ([]Item, e
 			return err
 		}
 		list = append(list, Item{
-			ID: l.id, Message: l.message, Tenant: l.tenant, Recipient: r.Address, Site: Site(r.Route, r.Address), State: l.state,
+			ID: l.id, Message: l.message, Tenant: l.tenant, Recipient: r.Address, Site: Site(r.Address), State: l.state,
 			Attempts: l.attempt, Due: l.due, Expires: l.expires, LastReply: r.LastReply, Why: r.Why,
 		})
 		return nil
@@ -77,7 +77,7 @@ func (q *Queue) items(ctx context.Context, query string, args ...any) ([]Item, e
 	return list, fault.Wrap(err, "list queue")
 }
 
-// Group is the queue of one destination and customer.
+// Group is the queue of one domain and customer.
 type Group struct {
 	Site      string
 	Tenant    ids.Tenant

@@ -20,8 +20,8 @@ create table queue (
   id      int  not null primary key,
   message int  not null,
   tenant  int  not null,
-  lane    int  not null, -- keyed hash of pool, site, class and customer
-  site    int  not null, -- keyed hash of the destination alone, for people's filters
+  lane    int  not null, -- keyed hash of pool, destination, class and customer
+  site    int  not null, -- keyed hash of the recipient's domain, for people's filters and pauses
   state   int  not null check (state between 1 and 4), -- 1 ready, 2 leased, 3 held, 4 paused
   due     int  not null,
   expires int  not null,
@@ -38,7 +38,7 @@ create index queue_message on queue (message);
 create table queue_pause (
   id     int  not null primary key,
   tenant int  not null, -- 0: of every customer
-  site   int  not null, -- keyed hash of the destination; 0: every destination
+  site   int  not null, -- keyed hash of the recipients' domain; 0: every domain
   at     int  not null,
   sealed blob not null  -- domain, reason, who (class content)
 );
