@@ -127,6 +127,6 @@ func TestHandbookIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(Reference(), string(b)); diff != "" {
-		t.Errorf("docs/handbook/configuration.md is stale; run mailvow config reference >docs/handbook/configuration.md\n%s", diff)
+		t.Errorf("docs/handbook/configuration.md is stale; run make generate\n%s", diff)
 	}
 }

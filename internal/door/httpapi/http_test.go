@@ -386,7 +386,7 @@ func TestDocument(t *testing.T) {
 	}
 	kept, err := os.ReadFile(path)
 	if err != nil || string(kept) != string(pretty) {
-		t.Errorf("docs/openapi.json is stale (%v): run MAILVOW_GOLDEN=write go test ./internal/door/httpapi -run TestDocument", err)
+		t.Errorf("docs/openapi.json is stale (%v): run make generate", err)
 	}
 	for _, page := range [][]byte{docsPage, docsScript, docsStyle} {
 		if strings.Contains(string(page), "http://") || strings.Contains(string(page), "https://") || strings.Contains(string(page), "//cdn") {
