@@ -36,7 +36,6 @@ func (p paths) database() string     { return filepath.Join(p.root, "db") }
 func (p paths) blobs() string        { return filepath.Join(p.root, "blobs") }
 func (p paths) evidence() string     { return filepath.Join(p.root, "evidence") }
 func (p paths) evidenceKeys() string { return filepath.Join(p.keys, "evidence") }
-func (p paths) certificates() string { return filepath.Join(p.root, "certificates") }
 func (p paths) socket() string       { return filepath.Join(p.root, "admin.sock") }
 
 // Prepare makes the folders that a first start needs, for its owner alone.

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -92,13 +94,60 @@ func newCluster(durable bool) (*Cluster, error) {
 	if err := c.unprivileged(); err != nil {
 		return nil, err
 	}
-	initdb := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "mailvow", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-	initdb.Dir, initdb.SysProcAttr = dir, c.attributes()
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	if err := c.initialise(); err != nil {
+		return nil, err
 	}
 	return c, c.Start()
 }
+
+// initialise gives the cluster a data folder: a copy of the one in the user's
+// cache, or a new one that later clusters copy.
+func (c *Cluster) initialise() error {
+	cached := c.cached()
+	if _, err := os.Stat(cached); cached != "" && err == nil && copyTree(cached, c.data()) == nil {
+		return nil
+	}
+	if err := os.RemoveAll(c.data()); err != nil {
+		return err
+	}
+	initdb := exec.Command(filepath.Join(c.bin, "initdb"), "-D", c.data(), "-U", "mailvow", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+	initdb.Dir, initdb.SysProcAttr = c.dir, c.attributes()
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	if cached == "" {
+		return nil
+	}
+	// Test processes run side by side: the first to rename its copy wins. A
+	// cache that cannot be written costs time and nothing else.
+	own := fmt.Sprintf("%s.%d", cached, os.Getpid())
+	if copyTree(c.data(), own) != nil || os.Rename(own, cached) != nil {
+		_ = os.RemoveAll(own)
+	}
+	return nil
+}
+
+// cached names the kept data folder of this very PostgreSQL and user; "" if the
+// user has no cache.
+func (c *Cluster) cached() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	program, err := os.Stat(filepath.Join(c.bin, "initdb"))
+	if err != nil || os.MkdirAll(filepath.Join(cache, "mailvow"), 0o700) != nil {
+		return ""
+	}
+	owner := os.Getuid()
+	if c.user != nil {
+		owner = int(c.user.Uid)
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", c.bin, program.ModTime().UnixNano(), owner))
+	return filepath.Join(cache, "mailvow", "postgres-"+hex.EncodeToString(key[:8]))
+}
+
+// copyTree copies a folder with its owner and modes.
+func copyTree(from, to string) error { return exec.Command("cp", "-a", from, to).Run() }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
@@ -137,7 +186,7 @@ func (c *Cluster) Start() error {
 	os.Remove(filepath.Join(c.dir, "keep"))
 	options := "-c max_connections=400 -c shared_buffers=64MB -c log_min_messages=warning"
 	if !c.durable {
-		options += " -c fsync=off -c full_page_writes=off"
+		options += " -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off"
 	}
 	c.watcher = exec.Command("/bin/sh", "-c", watch, filepath.Join(c.bin, "postgres"), c.data(), c.dir, options)
 	c.watcher.Dir, c.watcher.SysProcAttr = c.dir, c.attributes()

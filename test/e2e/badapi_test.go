@@ -106,7 +106,7 @@ func TestExpiredToken(t *testing.T) {
 		Token  string `json:"token"`
 		Secret string `json:"secret"`
 	}
-	s.must(t, http.MethodPost, "/v1/tokens", map[string]any{"name": "short", "scopes": []string{"messages:send"}, "expires_at": time.Now().Add(2 * time.Second)}, &made)
+	s.must(t, http.MethodPost, "/v1/tokens", map[string]any{"name": "short", "scopes": []string{"messages:send"}, "expires_at": time.Now().Add(5 * time.Second)}, &made)
 	header := []string{"Authorization", "Bearer " + made.Token + made.Secret}
 	s.must(t, http.MethodPost, "/v1/messages", with("subject", "in time"), nil, header...)
 	var p problem

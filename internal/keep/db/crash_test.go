@@ -83,12 +83,16 @@ func child(dir string, name string, args ...string) *exec.Cmd {
 }
 
 // TestKill kills a committing process at random moments: what it acknowledged is
-// there, whole and numbered.
+// there, whole and numbered. The short run kills five times.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	acked := map[int64]bool{}
-	for round := range 20 {
+	rounds := 20
+	if testing.Short() {
+		rounds = 5
+	}
+	for round := range rounds {
 		c := child(dir, os.Args[0])
 		out, err := c.StdoutPipe()
 		must(t, err)
