@@ -248,11 +248,11 @@ func (q *Queue) carry(ctx context.Context) error {
 // attempt delivers one parcel and settles it. Whatever goes wrong, the parcel
 // ends settled, or its rows stay leased until this node's lease ends.
 func (q *Queue) attempt(ctx context.Context, w *work) {
-	var outcomes []outcome.Outcome
-	err := service.Guard(func() (err error) {
-		outcomes, err = q.deliver(ctx, w)
-		return err
-	})
+	outcomes, err := q.deliverSurely(ctx, w)
+	if err != nil && !q.ours(ctx, w) { // nothing was sent, and it is another node's by now
+		q.abandon(w)
+		return
+	}
 	q.lanes.done(w)
 	q.memory.Add(-w.held)
 	if err != nil {
@@ -262,6 +262,21 @@ func (q *Queue) attempt(ctx context.Context, w *work) {
 	q.settleSurely(ctx, w, outcomes)
 	if q.behind.Load() && q.lanes.room() > q.config.Window/4 {
 		q.feed()
+	}
+}
+
+// deliverSurely waits a little where the house's own stores are away, before
+// anybody was spoken to: a restarted database is no reason to defer mail for an
+// hour.
+func (q *Queue) deliverSurely(ctx context.Context, w *work) (outcomes []outcome.Outcome, err error) {
+	for wait := time.Second; ; wait *= 2 {
+		err = service.Guard(func() (err error) {
+			outcomes, err = q.deliver(ctx, w)
+			return err
+		})
+		if !fault.Is(err, fault.Unavailable) || wait > settleTime/2 || clock.Sleep(ctx, q.Clock, wait) != nil {
+			return outcomes, err
+		}
 	}
 }
 
