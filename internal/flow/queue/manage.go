@@ -152,22 +152,22 @@ type Selection struct {
 	Everything bool
 }
 
-// Retry makes recipients due now, Hold makes them wait for a person, Release
+// Retry makes recipients due now, except those that are held; Hold makes them wait for a person, Release
 // lets them go, Fail settles them as failed with a notice to the sender, Cancel
 // settles them without one. Each returns how many it reached; recipients whose
 // attempt is under way are not among them.
 func (q *Queue) Retry(ctx context.Context, s scope.Scope, sel Selection) (int, error) {
-	return q.each(ctx, s, sel, func(i Item) (bool, error) { return q.move(ctx, s, i.ID, Ready) })
+	return q.each(ctx, s, sel, func(i Item) (bool, error) { return q.move(ctx, s, i.ID, "retry") })
 }
 
-// Release is Retry: what was held is due now.
+// Release lets what was held go now, and nothing else.
 func (q *Queue) Release(ctx context.Context, s scope.Scope, sel Selection) (int, error) {
-	return q.Retry(ctx, s, sel)
+	return q.each(ctx, s, sel, func(i Item) (bool, error) { return q.move(ctx, s, i.ID, "release") })
 }
 
 // Hold makes recipients wait for a person.
 func (q *Queue) Hold(ctx context.Context, s scope.Scope, sel Selection) (int, error) {
-	return q.each(ctx, s, sel, func(i Item) (bool, error) { return q.move(ctx, s, i.ID, Held) })
+	return q.each(ctx, s, sel, func(i Item) (bool, error) { return q.move(ctx, s, i.ID, "hold") })
 }
 
 // Fail settles recipients as failed; their senders are told.
@@ -227,11 +227,12 @@ func (q *Queue) each(ctx context.Context, s scope.Scope, sel Selection, act func
 	}
 }
 
-func (q *Queue) move(ctx context.Context, s scope.Scope, id ids.Recipient, to State) (bool, error) {
+// move runs hold, retry or release for one recipient.
+func (q *Queue) move(ctx context.Context, s scope.Scope, id ids.Recipient, query string) (bool, error) {
 	all, tenant := s.Args()
 	var n int64
 	err := q.DB.Change(ctx, "move recipient", func(tx *db.Tx) (err error) {
-		n, err = tx.Do(ctx, q.set, "set_state", int64(id), int64(to), clock.Micros(tx.Now()), all, tenant)
+		n, err = tx.Do(ctx, q.set, query, int64(id), clock.Micros(tx.Now()), all, tenant)
 		return err
 	})
 	q.feed()

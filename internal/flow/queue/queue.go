@@ -149,6 +149,7 @@ type Queue struct {
 		ended []Pause // since the look before
 	}
 	running *service.Group
+	cut     context.CancelFunc // ends attempts that are still under way
 }
 
 type bulks struct {
@@ -182,8 +183,12 @@ func (q *Queue) Start(ctx context.Context) error {
 	}
 	q.running = service.New(ctx, q.log)
 	q.lanes.endWith(q.running.Context())
+	// Attempts outlive the order to stop: cutting one off after its message was
+	// sent means sending it twice.
+	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
+	q.cut = cut
 	for range q.config.Couriers {
-		q.running.Go("courier", q.carry)
+		q.running.Go("courier", func(ctx context.Context) error { return q.carry(ctx, attempts) })
 	}
 	q.running.Go("lease due recipients", q.lease)
 	return nil
@@ -196,7 +201,10 @@ func (q *Queue) Stop(wait time.Duration) error {
 		return nil
 	}
 	err := q.LetGo(wait)
-	return errors.Join(err, q.running.Stop(wait))
+	end := time.AfterFunc(wait, q.cut)
+	defer end.Stop()
+	defer q.cut()
+	return errors.Join(err, q.running.Stop(wait+settleTime))
 }
 
 // LetGo leases nothing any more and puts back at once what waits in memory, so
@@ -230,8 +238,9 @@ type entry struct {
 	expires time.Time
 }
 
-// carry is one courier's life: next parcel, attempt, settle.
-func (q *Queue) carry(ctx context.Context) error {
+// carry is one courier's life: next parcel, attempt, settle. It takes none any
+// more when ctx ends; the attempt that it has begun ends with attempts.
+func (q *Queue) carry(ctx, attempts context.Context) error {
 	for {
 		w := q.lanes.next(ctx)
 		if w == nil {
@@ -241,7 +250,7 @@ func (q *Queue) carry(ctx context.Context) error {
 			q.abandon(w)
 			continue
 		}
-		q.attempt(ctx, w)
+		q.attempt(attempts, w)
 	}
 }
 

@@ -126,9 +126,15 @@ where id > $1 and ($2 = 1 or tenant = $3) and ($4 = 0 or state = $4) and ($5 = 0
 select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
 where message = $1 and ($2 = 1 or tenant = $3) order by id limit 100000
 
--- query: set_state
--- From a state a person may change it from; a leased row is left to its courier.
-update queue set state = $2, due = $3 where id = $1 and state in (1, 3, 4) and ($4 = 1 or tenant = $5)
+-- query: hold
+-- A leased row is left to its courier, here and below.
+update queue set state = 3, due = $2 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
+
+-- query: retry
+update queue set state = 1, due = $2 where id = $1 and state in (1, 4) and ($3 = 1 or tenant = $4)
+
+-- query: release
+update queue set state = 1, due = $2 where id = $1 and state = 3 and ($3 = 1 or tenant = $4)
 
 -- query: take
 -- A person takes a row out: leased under a new token by this node, to be settled as cancelled.
