@@ -100,9 +100,9 @@ func (x *site) yaml(w world) string {
 }
 
 // serve starts mailvow serve in the site.
-func (x *site) serve(t testing.TB) *server {
+func (x *site) serve(t testing.TB, env ...string) *server {
 	t.Helper()
-	s, _ := start(t, nil, "serve", "--config", x.config)
+	s, _ := start(t, env, "serve", "--config", x.config)
 	s.demo, s.host = x.demo, hostname
 	if !s.log.await("msg=serving") {
 		<-s.done
