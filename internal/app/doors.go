@@ -150,7 +150,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 func (h *House) mailDesk() *mailDesk {
 	return &mailDesk{
 		access: h.access, senders: h.relay, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
-		log: h.observe.For("door/smtpserver").Log,
+		log: h.observe.For("door/smtpserver").Log, tracer: h.observe.Tracer,
 	}
 }
 

@@ -90,6 +90,11 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	h.onClose(func() error { post.Close(); return nil })
 	couriers[deliver.Webhook] = post
 	couriers[deliver.Caught] = caught.New(h.inbox, h.Clock)
+	if h.Config.Observe.OTLP != "" {
+		for kind, c := range couriers {
+			couriers[kind] = tracedCourier{c, h.observe.Tracer, kind}
+		}
+	}
 	return nil
 }
 

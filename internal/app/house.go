@@ -84,6 +84,13 @@ func Build(ctx context.Context, s Settings) (_ *House, err error) {
 	h.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	h.observe = observe.New(s.Log, h.metrics, nil)
 	h.parts = service.New(context.WithoutCancel(ctx), h.observe.Log)
+	tracer, err := h.openTraces()
+	if err != nil {
+		return nil, err
+	}
+	if tracer != nil {
+		h.observe.Tracer = tracer
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())

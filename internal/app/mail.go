@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
@@ -29,6 +32,7 @@ type mailDesk struct {
 	routes  queue.Routes
 	drafts  *blob.Drafts
 	intake  *intake.Intake
+	tracer  trace.Tracer
 	log     *slog.Logger
 }
 
@@ -189,13 +193,18 @@ func (m *mailDesk) Accept(ctx context.Context, t *smtpserver.Transaction, sb smt
 		b.Discard()
 		return *m.tryLater("finish a draft", err)
 	}
+	ctx, span := m.tracer.Start(ctx, "accept", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("mailvow.door", t.Peer.Role.String()), attribute.Int("mailvow.recipients", len(t.Recipients))))
+	defer span.End()
 	receipt, err := m.intake.Accept(ctx, m.submission(t, b.Draft))
+	failSpan(span, err)
 	if err != nil {
 		if fault.KindOf(err).Temporary() {
 			return *m.tryLater("accept a message", err)
 		}
 		return replyOf(err)
 	}
+	span.SetAttributes(attribute.String("mailvow.message", receipt.Message.String()))
 	return reply.New(250, "2.0.0", fmt.Sprintf("Accepted as %s", receipt.Message))
 }
 

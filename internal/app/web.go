@@ -35,14 +35,14 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("http", listener, h.answerACME(h.plainWeb(handler)), nil))
+		h.doors.list = append(h.doors.list, webDoor("http", listener, h.answerACME(h.traced(h.plainWeb(handler))), nil))
 	}
 	if l.HTTPS != "" {
 		listener, err := h.bind("https", l.HTTPS)
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("https", listener, handler, serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
+		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(handler), serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
 	}
 	return nil
 }

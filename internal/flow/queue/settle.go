@@ -4,6 +4,9 @@ import (
 	"context"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
@@ -89,7 +92,10 @@ func (q *Queue) settle(ctx context.Context, w *work, outcomes []outcome.Outcome)
 			db.Change{By: q.bulk.dropMessage, Row: []any{int64(w.parcel.Message)}, Optional: true},
 			db.Change{By: q.bulk.dropBody, Row: []any{int64(w.parcel.Message)}, Optional: true})
 	}
+	ctx, span := q.Observe.Tracer.Start(ctx, "settle", trace.WithAttributes(
+		attribute.String("mailvow.message", w.parcel.Message.String()), attribute.Int("mailvow.recipients", len(outcomes))))
 	err := q.DB.Commit(ctx, s.unit)
+	span.End()
 	if fault.Is(err, fault.Conflict) {
 		s.drop()
 		return q.superseded(ctx, w, outcomes)
