@@ -573,7 +573,7 @@ export const en = {
     eraseText:
       'Every record of this person in every category is destroyed, with its keys. Queued mail to them is not sent. This cannot be undone.',
     reason: 'Reason',
-    reasonPlaceholder: 'Request by the person of 12 May',
+    reasonPlaceholder: 'A word, such as art17 or consent.withdrawn',
     needReason: 'Say why: the reason stands in the certificate.',
     confirm: 'Type the address to confirm',
     mustMatch: 'This is not the address that is to be erased.',
