@@ -28,15 +28,8 @@ func DNS(t testing.TB, zone string) *DNSServer {
 	t.Helper()
 	s := &DNSServer{fail: map[string]int{}, asked: map[string]int{}}
 	s.Set(t, zone)
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, listener := onePort(t)
 	s.Addr = packets.LocalAddr().String()
-	listener, err := net.Listen("tcp", s.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var wg sync.WaitGroup
 	servers := []*dns.Server{{PacketConn: packets, Handler: s}, {Listener: listener, Handler: s}}
 	for _, server := range servers {
@@ -52,6 +45,27 @@ func DNS(t testing.TB, zone string) *DNSServer {
 		wg.Wait()
 	})
 	return s
+}
+
+// onePort listens on one port for UDP and TCP. A port that is free for one may be
+// taken for the other: then it tries the next.
+func onePort(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 50 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, listener
+		}
+		last = err
+		_ = packets.Close()
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 // Set replaces the zone.

@@ -141,7 +141,7 @@ func road(t testing.TB, p *Parts) {
 	t.Helper()
 	blobs, err := blob.Folder(disk.Machine{}, t.TempDir(), "test")
 	must(t, err)
-	p.Domains = relay.New(relay.Config{SPF: "include:spf.mail.example"}, relay.Parts{DB: p.DB, Vault: p.Vault, IDs: p.IDs, Clock: p.Clock, Resolver: silence{}, RSA: limit.NewPlaces(1)})
+	p.Domains = relay.New(relay.Config{SPF: "include:spf.mail.example"}, relay.Parts{DB: p.DB, Vault: p.Vault, IDs: p.IDs, Clock: p.Clock, Resolver: silence{}, RSA: limit.NewPlaces(1), NewRSA: keys.RSA})
 	p.Inbound = inbound.New(inbound.Config{DB: p.DB, Vault: p.Vault, IDs: p.IDs, Clock: p.Clock, Domains: p.Domains})
 	p.Suppressions, err = suppress.New(t.Context(), p.DB, p.Vault, p.IDs, p.Clock)
 	must(t, err)

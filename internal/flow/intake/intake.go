@@ -237,7 +237,7 @@ func (i *Intake) prefix(ctx context.Context, s *Submission, a *arrival) ([]byte,
 	}
 	out := i.received(s, a)
 	if s.Direction == history.Outbound && i.Signer != nil && len(a.authors) > 0 {
-		signed, err := i.Signer.Sign(ctx, s.Tenant, a.authors[0].Domain(), &prefixed{lacking, s.Draft})
+		signed, err := i.Signer.Sign(ctx, s.Tenant, a.authors[0].Domain(), blob.Join(lacking, s.Draft.ReaderAt(), s.Draft.Size()))
 		if err != nil {
 			return nil, fault.Wrap(err, "sign message")
 		}
@@ -276,27 +276,6 @@ func word(s string) string {
 		return r
 	}, []byte(clip(s, 255)))
 	return string(clean)
-}
-
-// prefixed is the content as it will be signed.
-type prefixed struct {
-	head  []byte
-	draft *blob.Draft
-}
-
-// Size implements Content.
-func (p *prefixed) Size() int64 { return int64(len(p.head)) + p.draft.Size() }
-
-// ReadAt implements Content.
-func (p *prefixed) ReadAt(b []byte, at int64) (n int, err error) {
-	if at < int64(len(p.head)) {
-		n = copy(b, p.head[at:])
-		if b, at = b[n:], int64(len(p.head)); len(b) == 0 {
-			return n, nil
-		}
-	}
-	m, err := p.draft.ReaderAt().ReadAt(b, at-int64(len(p.head)))
-	return n + m, err
 }
 
 // store seals the message: whole into its row, or only the prefix where the

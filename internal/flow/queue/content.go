@@ -131,29 +131,7 @@ func (q *Queue) read(ctx context.Context, s *Stored) (*Content, error) {
 	if err != nil {
 		return nil, errors.Join(fault.Wrap(err, "open sealed blob"), b.Close())
 	}
-	return &Content{Content: &joined{head: plain, rest: rest}, Closer: b}, nil
-}
-
-// joined is a prefix and what follows it, read as one.
-type joined struct {
-	head []byte
-	rest *blob.Reader
-}
-
-// Size is the length of both.
-func (j *joined) Size() int64 { return int64(len(j.head)) + j.rest.Size() }
-
-// ReadAt implements io.ReaderAt.
-func (j *joined) ReadAt(p []byte, at int64) (n int, err error) {
-	if at < int64(len(j.head)) {
-		n = copy(p, j.head[at:])
-		p, at = p[n:], int64(len(j.head))
-		if len(p) == 0 {
-			return n, nil
-		}
-	}
-	m, err := j.rest.ReadAt(p, at-int64(len(j.head)))
-	return n + m, err
+	return &Content{Content: blob.Join(plain, rest, rest.Size()), Closer: b}, nil
 }
 
 // dropBlob removes large content whose last recipient was settled. What a crash

@@ -1,9 +1,11 @@
-// Package keys opens vaults for tests. It stands apart from lab because the
-// vault's own tests use lab.
+// Package keys opens vaults for tests and lends them an RSA key. It stands apart
+// from lab because the vault's own tests use lab.
 package keys
 
 import (
 	"crypto/rand"
+	"crypto/rsa"
+	"sync"
 	"testing"
 
 	"mailvow/internal/base/clock"
@@ -28,3 +30,7 @@ func Vault(t testing.TB, c clock.Clock, source *ids.Source) *vault.Vault {
 	t.Cleanup(v.Close)
 	return v
 }
+
+// RSA is one key for all tests of a process: making one takes longer than most
+// tests.
+var RSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base32"
 	"strings"
@@ -51,7 +50,7 @@ func keyRow(tenant ids.Tenant, id ids.Key) sealed.Row {
 // newKeys makes an RSA-2048 key, which every receiver knows, and an Ed25519 key
 // (RFC 8463). Their selectors name the month, so that a later pair fits beside.
 func (s *Store) newKeys(d Domain) ([]signingKey, error) {
-	big, err := rsa.GenerateKey(rand.Reader, 2048)
+	big, err := s.NewRSA()
 	if err != nil {
 		return nil, fault.Wrap(err, "make an RSA key")
 	}

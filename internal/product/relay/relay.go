@@ -8,6 +8,8 @@ package relay
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	_ "embed" // the tables
 	"slices"
 	"strings"
@@ -111,6 +113,8 @@ type Parts struct {
 	Resolver Resolver
 	// RSA bounds the RSA signatures computed at once: one place per core.
 	RSA limit.Places
+	// NewRSA makes a domain's RSA key; nil: a new one of 2048 bits.
+	NewRSA func() (*rsa.PrivateKey, error)
 }
 
 // Store keeps domains and signs for them.
@@ -123,6 +127,9 @@ type Store struct {
 
 // New makes a store over a database that was opened with Schema.
 func New(c Config, p Parts) *Store {
+	if p.NewRSA == nil {
+		p.NewRSA = func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+	}
 	return &Store{Config: c, Parts: p, set: p.DB.Set(pkg), owners: owners{each: map[string]*owner{}}}
 }
 

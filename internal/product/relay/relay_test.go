@@ -44,7 +44,7 @@ func each(t *testing.T, f func(*testing.T, *bench)) {
 			t.Fatal(err)
 		}
 		s := New(Config{SPF: "include:spf.mail.example", ReturnPath: "bounces.mail.example", Shared: []string{"in.mail.example"}},
-			Parts{DB: d, Vault: keys.Vault(t, clock, source), IDs: source, Clock: clock, Resolver: resolver, RSA: limit.NewPlaces(2)})
+			Parts{DB: d, Vault: keys.Vault(t, clock, source), IDs: source, Clock: clock, Resolver: resolver, RSA: limit.NewPlaces(2), NewRSA: keys.RSA})
 		f(t, &bench{s, server, clock})
 	})
 }
