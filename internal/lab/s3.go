@@ -113,9 +113,13 @@ func startS3(t testing.TB, program string, s *S3Server) {
 	t.Fatalf("the S3 server does not start: %s", complaints.String())
 }
 
+// freeAddress is an address for a process that we start. Between our looking and
+// its listening nobody else may take the port, so it stands on a loopback address
+// of this test binary's own (all of 127.0.0.0/8 is loopback, RFC 1122 3.2.1.3).
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	pid := os.Getpid()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+pid>>16&0x7f, pid>>8&0xff, pid&0xff))
 	if err != nil {
 		t.Fatal(err)
 	}

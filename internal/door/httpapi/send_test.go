@@ -43,7 +43,7 @@ func TestSend(t *testing.T) {
 		"bcc": []string{"secret@example.net"}, "reply_to": []string{"desk@news.example"}, "subject": "Grüße", "text": "Hello", "html": "<p>Hello<script>x()</script></p>",
 		"headers":     map[string]string{"X-Campaign": "one"},
 		"attachments": []map[string]string{{"filename": "a.txt", "content_type": "text/plain", "content": base64.StdEncoding.EncodeToString([]byte("attached"))}},
-		"tags":        []string{"welcome"}, "metadata": map[string]string{"order": "42"},
+		"tags":        []string{"welcome"}, "metadata": map[string]string{"order": "order-42"},
 	}), token)
 	r.into(t, &made)
 	if r.Code != 202 || len(made.Recipients) != 3 {
@@ -57,7 +57,7 @@ func TestSend(t *testing.T) {
 	if v.Subject != "Grüße" || v.From[0].Name != "Ann Müller" || strings.TrimSpace(v.Text) != "Hello" || len(v.Attachments) != 1 || v.Date == nil || v.MessageID == "" || len(v.ReplyTo) != 1 {
 		t.Errorf("%+v", v)
 	}
-	if strings.Contains(raw, "secret@") || strings.Contains(raw, "42") {
+	if strings.Contains(raw, "secret@") || strings.Contains(raw, "order-42") {
 		t.Error("bcc or metadata travels in the message")
 	}
 	if !strings.Contains(raw, "X-Campaign: one") || strings.Count(raw, "DKIM-Signature:") != 2 || len(v.Defects) != 0 {
@@ -65,7 +65,7 @@ func TestSend(t *testing.T) {
 	}
 	var d MessageDetail
 	b.call("GET", "/v1/messages/"+made.ID, "", token).into(t, &d)
-	if d.Subject != "Grüße" || d.State != "queued" || len(d.To) != 3 || d.Tags[0] != "welcome" || d.Metadata["order"] != "42" || len(d.Headers) == 0 || !d.ContentIsFor || len(d.Timeline) != 1 {
+	if d.Subject != "Grüße" || d.State != "queued" || len(d.To) != 3 || d.Tags[0] != "welcome" || d.Metadata["order"] != "order-42" || len(d.Headers) == 0 || !d.ContentIsFor || len(d.Timeline) != 1 {
 		t.Errorf("%+v", d)
 	}
 	var p Parsed
