@@ -17,9 +17,10 @@ import (
 // and erased last, so that it decides.
 type Store struct {
 	a, b shelf
-	// fixing keeps the mending of a damaged copy apart from a destruction, which
-	// it would otherwise undo.
-	fixing sync.Mutex
+	// fixing keeps the mending of a copy apart from a destruction, which it would
+	// otherwise undo, and from a record that stands in one copy so far, because
+	// the other is being written. Who writes a record holds it for reading.
+	fixing sync.RWMutex
 }
 
 // shelf is one copy. Names are folder/file; a method that changes something has
@@ -135,6 +136,13 @@ func fileOfTenant(tenant ids.Tenant) string { return fmt.Sprintf("%016x-", uint6
 
 // put writes both copies. Until it returns nil nobody may rely on the record.
 func (s *Store) put(ctx context.Context, folder, file string, content []byte) error {
+	s.fixing.RLock()
+	defer s.fixing.RUnlock()
+	return s.putBoth(ctx, folder, file, content)
+}
+
+// putBoth is put for who holds fixing.
+func (s *Store) putBoth(ctx context.Context, folder, file string, content []byte) error {
 	if err := s.a.put(ctx, folder, file, content, false); err != nil {
 		return err
 	}
@@ -143,6 +151,8 @@ func (s *Store) put(ctx context.Context, folder, file string, content []byte) er
 
 // putNew is put for a name that only one of several nodes may take.
 func (s *Store) putNew(ctx context.Context, folder, file string, content []byte) error {
+	s.fixing.RLock()
+	defer s.fixing.RUnlock()
 	if err := s.a.put(ctx, folder, file, content, true); err != nil {
 		return err
 	}
@@ -189,7 +199,7 @@ func (s *Store) destroy(ctx context.Context, tenant ids.Tenant, act ids.Key, nam
 	s.fixing.Lock()
 	defer s.fixing.Unlock()
 	file := fileOfKey(tenant, act)
-	if err := s.put(ctx, ending, file, encodeEnding(names)); err != nil {
+	if err := s.putBoth(ctx, ending, file, encodeEnding(names)); err != nil {
 		return err
 	}
 	return s.finish(ctx, tenant, file, names)
@@ -281,6 +291,8 @@ func (s *Store) mend(ctx context.Context) (int, error) {
 }
 
 func (s *Store) mendTenant(ctx context.Context, tenant ids.Tenant, from, to shelf) (n int, err error) {
+	s.fixing.Lock()
+	defer s.fixing.Unlock()
 	alive, err := s.keys(ctx, tenant)
 	if err != nil {
 		return 0, err
