@@ -1,6 +1,19 @@
+import type { APIRequestContext } from '@playwright/test';
 import { expect, findings, test } from './console';
 
 // Names that no other run used: the tests share one server.
+async function send(request: APIRequestContext, to: string) {
+  const body = { from: 'hello@demo.example', to: [to], subject: 'Hello from a test', text: 'It works.', html: '<p>It works.</p>' };
+  const answer = await request.post('/v1/messages', { data: body });
+  expect(answer.status(), await answer.text()).toBe(202);
+  const { id } = await answer.json();
+  // The record and its look-up are there a moment after the answer.
+  await expect(async () => {
+    const found = await (await request.get(`/v1/messages?recipient=${encodeURIComponent(to)}`)).json();
+    expect(found.items.map((m: { id: string }) => m.id)).toContain(id);
+  }).toPass({ timeout: 15_000 });
+}
+
 const unique = () => `${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`;
 
 test('a token is shown once, can be copied, and can be revoked', async ({ page }) => {
@@ -79,21 +92,14 @@ test('a person of whom nothing is kept is reported as such', async ({ page }) =>
 });
 
 test('a person is erased, and the certificate can be downloaded', async ({ page, request }) => {
-  // A person of the test's own: whoever was erased before is not found again.
-  const address = `erase${unique()}@example.net`;
-  const sent = await request.post('/v1/messages', {
-    data: { from: 'you@demo.example', to: [address], subject: 'To be erased', text: 'x' },
-  });
-  expect(sent.status()).toBe(202);
-  await expect
-    .poll(async () => (await (await request.get(`/v1/messages?recipient=${address}`)).json()).items?.length)
-    .toBe(1);
+  const address = `t${unique()}@example.net`;
+  await send(request, address);
   await page.goto('/subjects');
   await page.getByLabel('E-mail address of the person').fill(address);
   await page.getByRole('button', { name: 'Find' }).click();
   await page.getByRole('button', { name: 'Erase this person' }).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByLabel('Reason').fill('art17');
+  await expect(dialog.getByRole('combobox', { name: 'Reason' })).toHaveValue('The person asked for it (GDPR Art. 17)');
   await dialog.getByLabel('Type the address to confirm').fill('somebody@else.example');
   await dialog.getByRole('button', { name: 'Erase this person' }).click();
   await expect(dialog.getByText('not the address that is to be erased')).toBeVisible();
@@ -103,6 +109,84 @@ test('a person is erased, and the certificate can be downloaded', async ({ page,
   const saved = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download certificate' }).click();
   expect((await saved).suggestedFilename()).toBe('erasure-certificate.json');
+  expect(await findings(page)).toEqual([]);
+});
+
+test('what is kept of a person is handed over as it is', async ({ page, request }) => {
+  const address = `t${unique()}@example.net`;
+  await send(request, address);
+  await page.goto('/subjects');
+  await page.getByLabel('E-mail address of the person').fill(address);
+  await page.getByRole('button', { name: 'Find' }).click();
+  const saved = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Hand over (export)' }).click();
+  expect((await saved).suggestedFilename()).toBe('subject-export.jsonl');
+  await page.getByRole('button', { name: 'Restrict' }).click();
+  expect(await findings(page)).toEqual([]);
+  await page.getByRole('dialog').getByRole('button', { name: 'Restrict', exact: true }).click();
+  await expect(page.getByText(/^Restricted/)).toBeVisible();
+});
+
+test('mail is listed, opened and caught as it was sent', async ({ page, request }) => {
+  const address = `t${unique()}@example.net`;
+  await send(request, address);
+  await page.goto('/activity');
+  await page.getByLabel('Search term').fill(address);
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.getByRole('link', { name: 'Hello from a test' }).click();
+  await expect(page.getByText('Caught in the built-in inbox').first()).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await page.goto('/caught');
+  await page.getByRole('link', { name: new RegExp(address) }).click();
+  await expect(page.frameLocator('iframe').getByText('It works.')).toBeVisible();
+  await page.getByRole('tab', { name: 'Source' }).click();
+  await expect(page.getByRole('tabpanel')).toContainText('Subject: Hello from a test');
+  expect(await findings(page)).toEqual([]);
+});
+
+test('a domain is paused with a reason, and resumed', async ({ page, request }) => {
+  const domain = `t${unique()}.example`;
+  await request.post('/v1/queue/pause', { data: { domain, reason: 'a move' } });
+  await send(request, `a@${domain}`);
+  await page.goto(`/queue?domain=${domain}`);
+  await expect(page.getByRole('table', { name: 'Recipients' }).getByText(`a@${domain}`)).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await page.getByRole('listitem').filter({ hasText: domain }).getByRole('button', { name: 'Resume' }).click();
+  await expect(page.getByText(`Delivery to ${domain} goes on.`)).toBeVisible();
+  await expect(page.getByText('Nothing in the queue matches')).toBeVisible();
+});
+
+test('a route is changed and removed', async ({ page }) => {
+  const name = `t${unique()}@demo.example`;
+  await page.goto('/routes');
+  await page.getByRole('button', { name: 'Add route' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Recipients').fill(name);
+  await dialog.getByLabel('Webhook URL').fill('http://127.0.0.1:9/one');
+  await dialog.getByRole('button', { name: 'Add route' }).click();
+  await page.getByRole('dialog', { name: 'Signing secret' }).getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('button', { name: `Change the route for ${name}` }).click();
+  await expect(dialog.getByLabel('Webhook URL')).toHaveValue('http://127.0.0.1:9/one');
+  await dialog.getByLabel('Webhook URL').fill('http://127.0.0.1:9/two');
+  expect(await findings(page)).toEqual([]);
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByText('http://127.0.0.1:9/two')).toBeVisible();
+  await page.getByRole('button', { name: `Remove the route for ${name}?` }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Remove route' }).click();
+  await expect(page.getByText('http://127.0.0.1:9/two')).toHaveCount(0);
+});
+
+test('a user is added and gets a sign-in link', async ({ page }) => {
+  const email = `t${unique()}@example.org`;
+  await page.goto('/users');
+  await page.getByRole('button', { name: 'Add user' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('textbox', { name: 'E-mail address' }).fill(email);
+  await dialog.getByRole('textbox', { name: 'Name' }).fill('Test');
+  await dialog.getByRole('button', { name: 'Add user' }).click();
+  await page.getByRole('button', { name: `Make a sign-in link for ${email}` }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign-in link' }).click();
+  await expect(page.locator('code', { hasText: '/sign-in?link=' })).toBeVisible();
   expect(await findings(page)).toEqual([]);
 });
 

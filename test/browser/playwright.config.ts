@@ -1,16 +1,25 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
 
-// The server under test: a running mailvow dev, named by MAILVOW_BASE_URL and
-// MAILVOW_SIGN_IN_URL; without them the console's mock server is started here.
-const base = process.env.MAILVOW_BASE_URL ?? 'http://localhost:8097';
+// The server under test is a running mailvow dev: scripts/test starts one and
+// names it. By hand: mailvow dev --json >server.json, and MAILVOW_SERVER_JSON.
+if (process.env.MAILVOW_SERVER_JSON && !process.env.MAILVOW_BASE_URL) {
+  const server = JSON.parse(readFileSync(process.env.MAILVOW_SERVER_JSON, 'utf8'));
+  process.env.MAILVOW_BASE_URL ??= new URL(server.sign_in_url).origin;
+  process.env.MAILVOW_SIGN_IN_URL ??= server.sign_in_url;
+  process.env.MAILVOW_API_TOKEN ??= server.api_token;
+}
+const base = process.env.MAILVOW_BASE_URL;
+if (!base) throw new Error('No server: set MAILVOW_SERVER_JSON to the file that mailvow dev --json printed.');
 const executablePath = process.env.MAILVOW_CHROMIUM ?? '/usr/bin/chromium';
 
 export default defineConfig({
   testDir: '.',
   outputDir: 'results',
   reporter: [['list']],
-  // One at a time: the tests share one server, and some of them change it.
-  workers: 1,
+  // They share one server; what a test changes has a name that no other uses.
+  fullyParallel: true,
+  workers: 2,
   timeout: 60_000,
   expect: { timeout: 15_000 },
   globalSetup: './sign-in.ts',
@@ -35,11 +44,4 @@ export default defineConfig({
     { name: 'desktop', use: { viewport: { width: 1280, height: 800 }, colorScheme: 'light' } },
     { name: 'phone', use: { viewport: { width: 390, height: 844 }, colorScheme: 'dark', hasTouch: true } },
   ],
-  webServer: process.env.MAILVOW_BASE_URL
-    ? undefined
-    : {
-        command: 'node ../../web/console/mock/server.mjs --port 8097',
-        url: base,
-        reuseExistingServer: false,
-      },
 });

@@ -1,7 +1,7 @@
 import { expect, findings, test } from './console';
 
 // A hostile message is put in the place of any caught one, so that the whole
-// reading pane is tested in a real browser, on the mock and on the real server.
+// reading pane is tested in a real browser.
 const id = 'msg_01hostile00000000000000000';
 const hostile = `<html><head><style>@import url(https://evil.test/a.css); p{color:rgb(1, 2, 3)} div{background:u\\72l(https://evil.test/b)}</style></head>
 <body onload="top.owned=1" style="background:url(https://evil.test/c)">

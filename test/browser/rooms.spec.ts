@@ -14,6 +14,7 @@ const rooms = [
   ['/inventory', 'Record of processing'],
   ['/users', 'Users'],
   ['/customers', 'Customers'],
+  ['/profile', 'Your account'],
 ] as const;
 
 for (const [path, title] of rooms) {
@@ -48,8 +49,8 @@ test('the first stop of the keyboard skips to the content', async ({ page }) => 
 });
 
 test('the colours can be switched and stay', async ({ page, viewport }) => {
-  test.skip((viewport?.width ?? 0) < 768, 'the switch is in the menu there');
   await page.goto('/');
+  if ((viewport?.width ?? 0) < 768) await page.getByRole('button', { name: 'Open the menu', exact: true }).click();
   await page.getByText('Dark', { exact: true }).click({ force: true });
   await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark');
   await page.reload();

@@ -156,6 +156,12 @@ const customers = createRoute({
   component: lazyRouteComponent(() => import('./rooms/customers'), 'Customers'),
 });
 
+const profile = createRoute({
+  ...inShell,
+  path: '/profile',
+  component: lazyRouteComponent(() => import('./rooms/profile'), 'Profile'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
@@ -176,6 +182,7 @@ export const router = createRouter({
       inventory,
       users,
       customers,
+      profile,
     ]),
   ]),
   defaultPreload: 'intent',

@@ -28,6 +28,7 @@ import {
   IconStack2,
   IconSun,
   IconTable,
+  IconUser,
   IconUserSearch,
   IconUsers,
   IconWorld,
@@ -217,6 +218,9 @@ function Account({ session }: { session: Session }) {
               {session.user.email}
             </Text>
           </Menu.Label>
+          <Menu.Item component={Link} to="/profile" leftSection={<IconUser size={15} />}>
+            {t.profile.title}
+          </Menu.Item>
           <Menu.Item leftSection={<IconLogout size={15} />} onClick={signOut}>
             {t.nav.signOut}
           </Menu.Item>

@@ -40,8 +40,22 @@ const night: MantineColorsTuple = [
   '#0b0c0f',
 ];
 
+/** Dark enough that white on it can be read, in both schemes. */
+const red: MantineColorsTuple = [
+  '#fef1f0',
+  '#fcdedb',
+  '#f8bdb8',
+  '#f2958e',
+  '#e96a61',
+  '#cf3a30',
+  '#c5332a',
+  '#b92c23',
+  '#96231c',
+  '#6f1a15',
+];
+
 export const theme = createTheme({
-  colors: { iris, gray: slate, dark: night },
+  colors: { iris, gray: slate, dark: night, red },
   primaryColor: 'iris',
   primaryShade: { light: 7, dark: 5 },
   autoContrast: true,

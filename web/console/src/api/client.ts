@@ -43,9 +43,17 @@ function asProblem(error: unknown): Problem {
   return {};
 }
 
-/** Bytes from a path that is no JSON: message sources, attachments. */
-export async function bytes(path: string, signal?: AbortSignal): Promise<Blob> {
-  const response = await fetch(path, { credentials: 'same-origin', signal });
+/** Bytes from a path that is no JSON: message sources, attachments, exports. */
+export async function bytes(path: string, signal?: AbortSignal, post?: object): Promise<Blob> {
+  const response = await fetch(path, {
+    credentials: 'same-origin',
+    signal,
+    ...(post && {
+      method: 'POST',
+      body: JSON.stringify(post),
+      headers: { 'Content-Type': 'application/json', 'Idempotency-Key': randomKey() },
+    }),
+  });
   if (!response.ok) {
     throw new Refusal(response.status, asProblem(await response.json().catch(() => null)));
   }

@@ -1,12 +1,14 @@
 import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query';
 import { api, bytes, must, Refusal, rows } from './client';
+import type { operations } from './schema';
 import type { Page } from './shapes';
 
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
       staleTime: 5_000,
-      retry: (failures, error) => failures < 2 && !(error instanceof Refusal && error.status < 500),
+      // A refusal is an answer; only a server that cannot be reached is asked again.
+      retry: (failures, error) => failures < 2 && !(error instanceof Refusal),
     },
   },
 });
@@ -27,17 +29,17 @@ export function flat<T>(data: { pages: Page<T>[] } | undefined): T[] {
   return data?.pages.flatMap((page) => page.items ?? []) ?? [];
 }
 
-export type MessageFilter = {
-  recipient?: string;
-  sender?: string;
-  message_id?: string;
-  outcome?: string;
-  direction?: string;
-  from?: string;
-  to?: string;
-};
+type Asked<Operation extends keyof operations> = NonNullable<operations[Operation]['parameters']['query']>;
 
-export type QueueFilter = { state?: string; domain?: string };
+/** What the address bar says; the server refuses a word that it does not know. */
+type Words<T> = { [K in keyof T]?: string };
+export type MessageFilter = Words<
+  Pick<
+    Asked<'list-messages'>,
+    'recipient' | 'sender' | 'message_id' | 'outcome' | 'direction' | 'from' | 'to'
+  >
+>;
+export type QueueFilter = Words<Pick<Asked<'list-queue'>, 'state' | 'domain'>>;
 
 const at = (id: string) => ({ params: { path: { id } } });
 const list = (cursor: string | undefined) => ({ params: { query: { limit: pageSize, cursor } } });
@@ -56,7 +58,11 @@ export const q = {
     }),
   messages: (filter: MessageFilter) =>
     paged(['messages', filter], (cursor) =>
-      must(api.GET('/v1/messages', { params: { query: { ...filter, limit: pageSize, cursor } } })),
+      must(
+        api.GET('/v1/messages', {
+          params: { query: { ...(filter as Asked<'list-messages'>), limit: pageSize, cursor } },
+        }),
+      ),
     ),
   message: (id: string) =>
     queryOptions({ queryKey: ['message', id], queryFn: () => must(api.GET('/v1/messages/{id}', at(id))) }),
@@ -72,7 +78,11 @@ export const q = {
     }),
   queue: (filter: QueueFilter) =>
     paged(['queue', 'list', filter], (cursor) =>
-      must(api.GET('/v1/queue', { params: { query: { ...filter, limit: pageSize, cursor } } })),
+      must(
+        api.GET('/v1/queue', {
+          params: { query: { ...(filter as Asked<'list-queue'>), limit: pageSize, cursor } },
+        }),
+      ),
     ),
   queueSummary: queryOptions({
     queryKey: ['queue', 'summary'],

@@ -22,6 +22,8 @@ type Question = {
   danger?: boolean;
   act: () => Promise<unknown>;
   children?: ReactNode;
+  /** A second thing that may be done instead. */
+  other?: { label: string; act: () => Promise<unknown> };
 };
 
 /** Asks before an act, shows that it is under way, and says why if it is refused. */
@@ -36,11 +38,11 @@ export function ask(question: Question) {
 function Asked({ question, close }: { question: Question; close: () => void }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  async function run() {
+  async function run(act: () => Promise<unknown>) {
     setBusy(true);
     setError(null);
     try {
-      await question.act();
+      await act();
       close();
     } catch (e) {
       setError(e);
@@ -56,7 +58,12 @@ function Asked({ question, close }: { question: Question; close: () => void }) {
         <Button variant="default" onClick={close} disabled={busy} data-autofocus>
           {t.common.cancel}
         </Button>
-        <Button color={question.danger ? 'red' : undefined} onClick={run} loading={busy}>
+        {question.other && (
+          <Button variant="default" disabled={busy} onClick={() => run(question.other?.act ?? question.act)}>
+            {question.other.label}
+          </Button>
+        )}
+        <Button color={question.danger ? 'red' : undefined} onClick={() => run(question.act)} loading={busy}>
           {question.confirm}
         </Button>
       </Group>

@@ -5,7 +5,8 @@ import { ProblemNote } from './problem';
 
 type FormBoxProps = {
   submit: string;
-  cancel: () => void;
+  /** Without it the form stands in the page and has no second button. */
+  cancel?: () => void;
   /** Returns false where the input is not ready to be sent. */
   onSubmit: () => Promise<unknown> | false;
   danger?: boolean;
@@ -35,10 +36,12 @@ export function FormBox({ submit, cancel, onSubmit, danger, children }: FormBoxP
       <Stack gap="md">
         {children}
         {error !== null && <ProblemNote error={error} />}
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={cancel} disabled={busy}>
-            {t.common.cancel}
-          </Button>
+        <Group justify={cancel ? 'flex-end' : 'flex-start'} gap="sm">
+          {cancel && (
+            <Button variant="default" onClick={cancel} disabled={busy}>
+              {t.common.cancel}
+            </Button>
+          )}
           <Button type="submit" loading={busy} color={danger ? 'red' : undefined}>
             {submit}
           </Button>

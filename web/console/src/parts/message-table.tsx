@@ -17,6 +17,11 @@ export function Direction({ direction }: { direction: string }) {
   );
 }
 
+/** Nothing is kept of an inbound message's size. */
+export function sizeOf(m: MessageRow): string {
+  return m.size > 0 ? size(m.size) : t.common.nothing;
+}
+
 /** The first recipient where the server names it, and how many more there are. */
 function recipientsOf(m: MessageRow): string {
   if (!m.recipient) return t.activity.recipients(m.recipients_count);
@@ -45,7 +50,6 @@ export const messageColumns: Column<MessageRow>[] = [
   {
     id: 'recipients',
     title: t.common.to,
-    wideOnly: true,
     clip: true,
     cell: (m) => recipientsOf(m),
   },
@@ -55,7 +59,7 @@ export const messageColumns: Column<MessageRow>[] = [
     wideOnly: true,
     cell: (m) => <Direction direction={m.direction} />,
   },
-  { id: 'size', title: t.common.size, align: 'right', wideOnly: true, cell: (m) => size(m.size) },
+  { id: 'size', title: t.common.size, align: 'right', wideOnly: true, cell: (m) => sizeOf(m) },
   { id: 'received', title: t.common.received, align: 'right', cell: (m) => <When at={m.received_at} /> },
 ];
 

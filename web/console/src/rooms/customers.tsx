@@ -1,16 +1,50 @@
 import { Button, TextInput } from '@mantine/core';
-import { IconBuilding, IconPlus } from '@tabler/icons-react';
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { IconBuilding, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react';
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
 import type { Customer } from '../api/shapes';
-import { openForm, tell } from '../parts/ask';
-import { Block, CopyIcon, Empty, When } from '../parts/atoms';
+import { may } from '../may';
+import { ask, openForm, tell } from '../parts/ask';
+import { Block, CopyIcon, Empty, State, When } from '../parts/atoms';
 import { FormBox } from '../parts/form';
 import { Page } from '../parts/page';
 import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
+
+const refresh = () => queryClient.invalidateQueries({ queryKey: ['customers'] });
+
+function turn(c: Customer, state: 'active' | 'suspended') {
+  const words = t.customers.turn[state];
+  ask({
+    title: words.title(c.name),
+    text: words.text,
+    confirm: words.confirm,
+    danger: state === 'suspended',
+    act: async () => {
+      await must(api.PATCH('/v1/customers/{id}', { params: { path: { id: c.id } }, body: { state } }));
+      await refresh();
+      tell(words.done(c.name));
+    },
+  });
+}
+
+function Turn({ customer: c }: { customer: Customer }) {
+  if (c.state === 'ended') return t.common.nothing;
+  const to = c.state === 'active' ? 'suspended' : 'active';
+  return (
+    <Button
+      size="compact-sm"
+      variant="default"
+      leftSection={to === 'active' ? <IconPlayerPlay size={14} /> : <IconPlayerPause size={14} />}
+      aria-label={t.customers.turn[to].title(c.name)}
+      onClick={() => turn(c, to)}
+    >
+      {t.customers.turn[to].confirm}
+    </Button>
+  );
+}
 
 const columns: Column<Customer>[] = [
   { id: 'name', title: t.customers.name, lead: true, cell: (c) => <strong>{c.name}</strong> },
@@ -23,27 +57,39 @@ const columns: Column<Customer>[] = [
       </>
     ),
   },
+  { id: 'state', title: t.common.state, cell: (c) => <State state={c.state} /> },
   { id: 'created', title: t.common.created, cell: (c) => <When at={c.created_at} /> },
 ];
 
+const acts: Column<Customer> = {
+  id: 'acts',
+  title: t.common.actions,
+  align: 'right',
+  cell: (c) => <Turn customer={c} />,
+};
+const managed = [...columns, acts];
+
 export function Customers() {
   const query = useInfiniteQuery(q.customers);
+  const manages = may(useQuery(q.session).data, 'platform:manage');
   const add = () => openForm(t.customers.add, (close) => <AddCustomer close={close} />);
   return (
     <Page
       title={t.customers.title}
       lead={t.customers.lead}
       actions={
-        <Button leftSection={<IconPlus size={16} />} onClick={add}>
-          {t.customers.add}
-        </Button>
+        manages && (
+          <Button leftSection={<IconPlus size={16} />} onClick={add}>
+            {t.customers.add}
+          </Button>
+        )
       }
     >
       <Block flush>
         <PagedTable
           label={t.customers.table}
           query={query}
-          columns={columns}
+          columns={manages ? managed : columns}
           rowKey={(c) => c.id}
           empty={
             <Empty icon={<IconBuilding size={22} />} title={t.customers.empty} text={t.customers.emptyText} />
@@ -65,7 +111,7 @@ function AddCustomer({ close }: { close: () => void }) {
         setTried(true);
         if (!name.trim()) return false;
         return must(api.POST('/v1/customers', { body: { name: name.trim() } })).then(async (made) => {
-          await queryClient.invalidateQueries({ queryKey: ['customers'] });
+          await refresh();
           close();
           tell(t.customers.added(made.name));
         });

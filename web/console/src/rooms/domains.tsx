@@ -29,14 +29,6 @@ const columns: Column<Domain>[] = [
   },
   { id: 'state', title: t.common.state, cell: (d) => <State state={d.state} /> },
   {
-    id: 'records',
-    title: t.domains.records,
-    cell: (d) => {
-      const all = d.records ?? [];
-      return all.length ? `${all.filter((r) => r.ok).length} / ${all.length}` : t.common.nothing;
-    },
-  },
-  {
     id: 'checked',
     title: t.domains.lastCheck,
     cell: (d) => <When at={d.checked_at} none={t.common.never} />,
@@ -196,7 +188,8 @@ function Record({ record, checked }: { record: DomainRecord; checked: boolean })
       <div className={css.recordHead}>
         <span className={css.type}>{record.type}</span>
         <Text size="sm" className={css.purpose}>
-          {record.purpose}
+          {t.domains.purposes[record.purpose] ?? record.purpose}
+          {record.needed && <span className={css.needed}>{t.domains.needed}</span>}
         </Text>
         <State state={state} />
       </div>

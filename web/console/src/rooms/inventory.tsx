@@ -12,6 +12,21 @@ import { t } from '../texts';
 
 const text = (value: string | undefined) => value || t.common.nothing;
 
+/** "column mail.id", "column mail.at" and "file x" become "mail: id, at" and "file x". */
+export function places(where: string[]): string[] {
+  const tables = new Map<string, string[]>();
+  const lines: string[] = [];
+  for (const place of where) {
+    const [, table, column] = /^column ([^.]+)\.(.+)$/.exec(place) ?? [];
+    if (!table || !column) {
+      lines.push(place);
+      continue;
+    }
+    tables.set(table, [...(tables.get(table) ?? []), column]);
+  }
+  return [...[...tables].map(([table, columns]) => `${table}: ${columns.join(', ')}`), ...lines];
+}
+
 const columns: Column<InventoryEntry>[] = [
   {
     id: 'category',
@@ -25,8 +40,8 @@ const columns: Column<InventoryEntry>[] = [
     id: 'where',
     wrap: true,
     title: t.inventory.where,
-    sort: (e) => e.where ?? '',
-    cell: (e) => <code>{text(e.where ?? e.holder)}</code>,
+    sort: (e) => e.holder,
+    cell: (e) => places(e.where).map((line) => <code key={line}>{line}</code>),
   },
   {
     id: 'whose',
@@ -78,7 +93,7 @@ export function Inventory() {
                     label={t.inventory.table}
                     columns={columns}
                     rows={rows}
-                    rowKey={(e) => `${e.category ?? ''} ${e.where ?? ''} ${e.purpose ?? ''}`}
+                    rowKey={(e) => `${e.holder} ${e.category}`}
                   />
                 )}
               </Block>

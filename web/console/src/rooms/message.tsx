@@ -1,6 +1,5 @@
 import { Button, Grid, Loader, Stack, Text } from '@mantine/core';
 import {
-  IconAlertTriangle,
   IconCircleCheck,
   IconClock,
   IconFileOff,
@@ -9,7 +8,6 @@ import {
   IconMailOpened,
   IconPlayerPlay,
   IconPoint,
-  IconSend,
   IconTrash,
   IconX,
 } from '@tabler/icons-react';
@@ -21,8 +19,8 @@ import { q } from '../api/queries';
 import type { Conversation, InboundRecord, MessageDetail, RecipientRow, TimelineEntry } from '../api/shapes';
 import { ask, tell } from '../parts/ask';
 import { Block, CopyIcon, Empty, Facts, State, When } from '../parts/atoms';
-import { parseTime, size, stepTime } from '../parts/format';
-import { Direction } from '../parts/message-table';
+import { nearTime, parseTime, stepTime } from '../parts/format';
+import { Direction, sizeOf } from '../parts/message-table';
 import { Page } from '../parts/page';
 import { Loaded, ProblemNote, Waiting } from '../parts/problem';
 import { Headers, Reader } from '../parts/reader';
@@ -89,7 +87,7 @@ function Detail({ message }: { message: MessageDetail }) {
             [t.activity.direction, <Direction key="d" direction={message.direction} />],
             [t.common.from, message.sender || t.common.noSender],
             [t.common.received, <When key="w" at={message.received_at} exact />],
-            [t.common.size, size(message.size)],
+            [t.common.size, sizeOf(message)],
             [
               t.message.id,
               <span key="i" className={css.id}>
@@ -136,12 +134,7 @@ function Recipients({ rows }: { rows: RecipientRow[] }) {
           {r.last_reply && <code className={css.reply}>{r.last_reply}</code>}
           <Text size="xs" c="dimmed">
             {t.message.attemptsCount(r.attempts ?? 0)}
-            {parseTime(r.next_attempt_at) && (
-              <>
-                {' · '}
-                <When at={r.next_attempt_at} />
-              </>
-            )}
+            {next(r)}
           </Text>
         </li>
       ))}
@@ -149,25 +142,30 @@ function Recipients({ rows }: { rows: RecipientRow[] }) {
   );
 }
 
+function next(r: RecipientRow): string {
+  const at = parseTime(r.next_attempt_at);
+  return at && r.state !== 'held' ? ` · ${t.message.nextAttempt(nearTime(at, new Date()))}` : '';
+}
+
+/** What the entry says beyond its own heading: "Held. By a person." is "By a person." */
+export function beyond(e: TimelineEntry): string {
+  const plain = ['accepted', 'delivered', 'cancelled', 'held', 'released'].includes(e.kind);
+  return plain ? e.text.slice(e.text.indexOf('.') + 1).trim() : e.text;
+}
+
 type Look = { icon: ComponentType<{ size?: number }>; tone: string };
 const looks: Record<string, Look> = {
   accepted: { icon: IconMailOpened, tone: 'live' },
-  received: { icon: IconMailOpened, tone: 'live' },
-  queued: { icon: IconClock, tone: 'calm' },
-  attempt: { icon: IconSend, tone: 'calm' },
-  attempted: { icon: IconSend, tone: 'calm' },
-  relayed: { icon: IconMailForward, tone: 'good' },
   delivered: { icon: IconCircleCheck, tone: 'good' },
   deferred: { icon: IconClock, tone: 'wait' },
   failed: { icon: IconX, tone: 'bad' },
-  bounced: { icon: IconX, tone: 'bad' },
   expired: { icon: IconX, tone: 'bad' },
   suppressed: { icon: IconHandStop, tone: 'bad' },
   held: { icon: IconHandStop, tone: 'hold' },
   released: { icon: IconPlayerPlay, tone: 'live' },
-  dsn: { icon: IconAlertTriangle, tone: 'wait' },
+  notified: { icon: IconMailForward, tone: 'wait' },
+  superseded: { icon: IconPoint, tone: 'calm' },
   cancelled: { icon: IconX, tone: 'calm' },
-  content_destroyed: { icon: IconTrash, tone: 'calm' },
 };
 const plainLook: Look = { icon: IconPoint, tone: 'calm' };
 
@@ -197,9 +195,9 @@ function Timeline({ entries }: { entries: TimelineEntry[] }) {
                   <When at={e.at} exact />
                 </Text>
               </div>
-              {e.text && (
+              {beyond(e) && (
                 <Text size="sm" className={css.break}>
-                  {e.text}
+                  {beyond(e)}
                 </Text>
               )}
               {(e.recipient || e.by) && (

@@ -67,9 +67,12 @@ function Pauses({ manages }: { manages: boolean }) {
     <Alert variant="light" color="orange" icon={<IconPlayerPause size={18} />} title={t.queue.pausesTitle}>
       <ul className={css.pauses}>
         {pauses.map((p) => (
-          <li key={p.domain ?? p.customer}>
+          <li key={p.id}>
             <span>
-              {t.queue.pausedBecause(p.domain ?? p.customer ?? '', p.reason ?? '')} <When at={p.since} />
+              {t.queue.pausedBecause(p.domain ?? p.customer ?? '', p.reason)}{' '}
+              <span className={css.since}>
+                <When at={p.since} />
+              </span>
             </span>
             {manages && <Resume pause={p} />}
           </li>
@@ -169,13 +172,19 @@ function Summary({ manages }: { manages: boolean }) {
         </RoomLink>
       ),
     },
-    { id: 'ready', title: t.queue.ready, align: 'right', sort: (s) => s.ready, cell: (s) => count(s.ready) },
     {
-      id: 'deferred',
-      title: t.queue.deferred,
+      id: 'waiting',
+      title: t.queue.waiting,
       align: 'right',
-      sort: (s) => s.deferred,
-      cell: (s) => count(s.deferred),
+      sort: (s) => s.ready + s.deferred,
+      cell: (s) => count(s.ready + s.deferred),
+    },
+    {
+      id: 'paused',
+      title: t.queue.pausedCount,
+      align: 'right',
+      sort: (s) => s.paused,
+      cell: (s) => count(s.paused),
     },
     { id: 'held', title: t.queue.held, align: 'right', sort: (s) => s.held, cell: (s) => count(s.held) },
     {
@@ -237,7 +246,7 @@ function DomainActs({ domain }: { domain: string }) {
           <Menu.Item
             key={kind}
             onClick={() => act(kind, { domain }, what)}
-            color={kind === 'fail' ? 'red' : undefined}
+            c={kind === 'fail' ? 'var(--app-bad)' : undefined}
           >
             {t.queue[kind]}
           </Menu.Item>
@@ -269,8 +278,8 @@ const recipientColumns: Column<QueueRow>[] = [
     title: t.queue.lastReply,
     grow: true,
     cell: (r) => (
-      <code className={css.reply} title={r.last_reply}>
-        {r.last_reply || t.common.nothing}
+      <code className={css.reply} title={r.why || r.last_reply}>
+        {r.why || r.last_reply || t.common.nothing}
       </code>
     ),
   },

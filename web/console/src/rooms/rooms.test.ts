@@ -3,7 +3,9 @@ import { Refusal, rows } from '../api/client';
 import { explain } from '../parts/problem';
 import { t } from '../texts';
 import { filterOf } from './activity';
+import { places } from './inventory';
 import { readCounts } from './live';
+import { beyond } from './message';
 import { lines } from './overview';
 import { safeNext } from './sign-in';
 
@@ -97,4 +99,22 @@ describe('readCounts', () => {
     expect(readCounts('{"hello":1}')).toBeNull();
     expect(readCounts('ping')).toBeNull();
   });
+});
+
+describe('places', () => {
+  it('names a table once with its columns', () => {
+    expect(places(['column mail.id', 'column mail.at', 'file log.d', 'column by.id'])).toEqual([
+      'mail: id, at',
+      'by: id',
+      'file log.d',
+    ]);
+  });
+});
+
+describe('beyond', () => {
+  it.each([
+    ['delivered', 'Delivered.', ''],
+    ['held', 'Held. Its customer is paused.', 'Its customer is paused.'],
+    ['failed', 'Refused for good.', 'Refused for good.'],
+  ])('%s: %s', (kind, text, rest) => expect(beyond({ at: '', kind, text })).toBe(rest));
 });

@@ -1,5 +1,5 @@
-import { ActionIcon, Button, TextInput } from '@mantine/core';
-import { IconPlus, IconRoute, IconTrash } from '@tabler/icons-react';
+import { ActionIcon, Button, Checkbox, Group, TextInput } from '@mantine/core';
+import { IconPencil, IconPlus, IconRoute, IconTrash } from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, must } from '../api/client';
@@ -29,13 +29,16 @@ function remove(route: Route) {
   });
 }
 
+const change = (route: Route) =>
+  openForm(t.routes.changeTitle(route.recipient), (close) => <ChangeRoute route={route} close={close} />);
+
 const columns: Column<Route>[] = [
   { id: 'recipient', title: t.routes.recipient, lead: true, cell: (r) => <strong>{r.recipient}</strong> },
   {
     id: 'url',
     title: t.routes.url,
     grow: true,
-    cell: (r) => <code title={r.webhook?.url}>{r.webhook?.url}</code>,
+    cell: (r) => <code title={r.webhook.url}>{r.webhook.url}</code>,
   },
   { id: 'created', title: t.common.created, cell: (r) => <When at={r.created_at} /> },
   {
@@ -43,14 +46,24 @@ const columns: Column<Route>[] = [
     title: t.common.actions,
     align: 'right',
     cell: (r) => (
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        onClick={() => remove(r)}
-        aria-label={t.routes.removeTitle(r.recipient)}
-      >
-        <IconTrash size={16} />
-      </ActionIcon>
+      <Group gap={4} justify="flex-end" wrap="nowrap" display="inline-flex">
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          onClick={() => change(r)}
+          aria-label={t.routes.changeTitle(r.recipient)}
+        >
+          <IconPencil size={16} />
+        </ActionIcon>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          onClick={() => remove(r)}
+          aria-label={t.routes.removeTitle(r.recipient)}
+        >
+          <IconTrash size={16} />
+        </ActionIcon>
+      </Group>
     ),
   },
 ];
@@ -81,12 +94,63 @@ export function Routes() {
   );
 }
 
+function tellSecret(route: Route) {
+  if (!route.webhook.secret) return;
+  showSecret(t.routes.secretTitle, t.routes.secretText, [
+    { label: t.routes.secretTitle, value: route.webhook.secret },
+  ]);
+}
+
+const notUrl = (url: string) => !/^https?:\/\/[^\s]+$/.test(url.trim());
+
+function ChangeRoute({ route, close }: { route: Route; close: () => void }) {
+  const [url, setUrl] = useState(route.webhook.url);
+  const [renew, setRenew] = useState(false);
+  const [tried, setTried] = useState(false);
+  return (
+    <FormBox
+      submit={t.common.save}
+      cancel={close}
+      onSubmit={() => {
+        setTried(true);
+        if (notUrl(url)) return false;
+        const webhook = { url: url.trim(), ...(renew && { new_secret: true }) };
+        const path = { id: route.id };
+        return must(api.PATCH('/v1/routes/{id}', { params: { path }, body: { webhook } })).then(
+          async (made) => {
+            await refresh();
+            close();
+            tell(t.routes.changed);
+            tellSecret(made);
+          },
+        );
+      }}
+    >
+      <TextInput
+        label={t.routes.url}
+        description={t.routes.urlHelp}
+        type="url"
+        value={url}
+        onChange={(e) => setUrl(e.currentTarget.value)}
+        error={tried && notUrl(url) ? t.routes.needUrl : null}
+        data-autofocus
+      />
+      <Checkbox
+        label={t.routes.renew}
+        description={t.routes.renewHelp}
+        checked={renew}
+        onChange={(e) => setRenew(e.currentTarget.checked)}
+      />
+    </FormBox>
+  );
+}
+
 function AddRoute({ close }: { close: () => void }) {
   const [recipient, setRecipient] = useState('');
   const [url, setUrl] = useState('');
   const [tried, setTried] = useState(false);
   const badRecipient = !/^[^\s@]+@[^\s@]+$/.test(recipient.trim());
-  const badUrl = !/^https?:\/\/[^\s]+$/.test(url.trim());
+  const badUrl = notUrl(url);
   return (
     <FormBox
       submit={t.routes.add}
@@ -98,11 +162,7 @@ function AddRoute({ close }: { close: () => void }) {
         return must(api.POST('/v1/routes', { body })).then(async (made) => {
           await refresh();
           close();
-          if (made.webhook?.secret) {
-            showSecret(t.routes.secretTitle, t.routes.secretText, [
-              { label: t.routes.secretTitle, value: made.webhook.secret },
-            ]);
-          }
+          tellSecret(made);
         });
       }}
     >

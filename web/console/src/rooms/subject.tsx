@@ -1,12 +1,19 @@
-import { Alert, Button, Group, Progress, Stack, Text, TextInput } from '@mantine/core';
-import { IconCertificate, IconDownload, IconUserSearch, IconUserX } from '@tabler/icons-react';
+import { Alert, Button, Checkbox, Group, Progress, Select, Stack, Text, TextInput } from '@mantine/core';
+import {
+  IconCertificate,
+  IconDownload,
+  IconLock,
+  IconPencil,
+  IconUserSearch,
+  IconUserX,
+} from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
-import { api, must } from '../api/client';
+import { api, bytes, must } from '../api/client';
 import { queryClient } from '../api/queries';
-import type { SubjectFindings } from '../api/shapes';
-import { openForm, tell } from '../parts/ask';
-import { Block, Empty } from '../parts/atoms';
+import type { SubjectFinding as Finding } from '../api/shapes';
+import { ask, openForm, tell } from '../parts/ask';
+import { Block, Empty, When } from '../parts/atoms';
 import { FormBox } from '../parts/form';
 import { count } from '../parts/format';
 import { Page } from '../parts/page';
@@ -17,16 +24,16 @@ import { t } from '../texts';
 import css from './subject.module.css';
 
 type Certificate = Record<string, unknown>;
-type Finding = NonNullable<SubjectFindings['findings']>[number];
 
 const columns: Column<Finding>[] = [
   { id: 'category', title: t.subject.category, lead: true, cell: (f) => <strong>{f.category}</strong> },
   {
     id: 'place',
     title: t.subject.place,
-    cell: (f) => <code>{f.place ?? f.holder ?? t.common.nothing}</code>,
+    cell: (f) => <code>{f.holder}</code>,
   },
-  { id: 'note', wrap: true, title: t.subject.note, cell: (f) => f.note ?? t.common.nothing },
+  { id: 'first', title: t.subject.first, cell: (f) => <When at={f.first} none={t.common.nothing} /> },
+  { id: 'last', title: t.subject.last, cell: (f) => <When at={f.last} none={t.common.nothing} /> },
   { id: 'count', title: t.subject.count, align: 'right', cell: (f) => count(f.count) },
 ];
 
@@ -101,7 +108,7 @@ type FoundProps = { address: string; findings: Finding[]; erased: (certificate: 
 function Found({ address, findings, erased }: FoundProps) {
   const hand = useMutation({
     mutationFn: async () => {
-      saveJson(await must(api.POST('/v1/subjects/export', { body: { address } })), 'subject-export.json');
+      saveAs(await bytes('/v1/subjects/export', undefined, { address }), 'subject-export.jsonl');
       tell(t.subject.exported);
     },
   });
@@ -140,6 +147,12 @@ function Found({ address, findings, erased }: FoundProps) {
             >
               {t.subject.export}
             </Button>
+            <Button variant="default" leftSection={<IconPencil size={16} />} onClick={() => correct(address)}>
+              {t.subject.correct}
+            </Button>
+            <Button variant="default" leftSection={<IconLock size={16} />} onClick={() => restrict(address)}>
+              {t.subject.restrict}
+            </Button>
             <Button color="red" leftSection={<IconUserX size={16} />} onClick={erase}>
               {t.subject.erase}
             </Button>
@@ -150,17 +163,74 @@ function Found({ address, findings, erased }: FoundProps) {
           label={t.subject.findings}
           columns={columns}
           rows={held}
-          rowKey={(f) => `${f.category} ${f.place ?? ''}`}
+          rowKey={(f) => `${f.category} ${f.holder}`}
         />
       </Block>
     </>
   );
 }
 
+function restrict(address: string) {
+  const set = async (on: boolean) => {
+    const { count: n } = await must(api.POST('/v1/subjects/restrict', { body: { address, on } }));
+    tell(on ? t.subject.restricted(n) : t.subject.lifted(n));
+    await queryClient.invalidateQueries({ queryKey: ['suppressions'] });
+  };
+  ask({
+    title: t.subject.restrictTitle(address),
+    text: t.subject.restrictText,
+    confirm: t.subject.restrict,
+    act: () => set(true),
+    other: { label: t.subject.lift, act: () => set(false) },
+  });
+}
+
+const correct = (address: string) =>
+  openForm(t.subject.correctTitle(address), (close) => <CorrectForm address={address} close={close} />);
+
+function CorrectForm({ address, close }: { address: string; close: () => void }) {
+  const [field, setField] = useState('name');
+  const [value, setValue] = useState('');
+  const [tried, setTried] = useState(false);
+  return (
+    <FormBox
+      submit={t.subject.correct}
+      cancel={close}
+      onSubmit={() => {
+        setTried(true);
+        if (!value.trim()) return false;
+        const body = { address, field, value: value.trim() };
+        return must(api.POST('/v1/subjects/correct', { body })).then(({ count: n }) => {
+          close();
+          tell(t.subject.corrected(n));
+        });
+      }}
+    >
+      <Text size="sm">{t.subject.correctText}</Text>
+      <Select
+        label={t.subject.field}
+        data={Object.entries(t.subject.fields).map(([key, label]) => ({ value: key, label }))}
+        value={field}
+        onChange={(v) => setField(v ?? 'name')}
+      />
+      <TextInput
+        label={t.subject.value}
+        value={value}
+        onChange={(e) => setValue(e.currentTarget.value)}
+        error={tried && !value.trim() ? t.subject.needValue : null}
+        data-autofocus
+      />
+    </FormBox>
+  );
+}
+
+const reasons = Object.entries(t.subject.reasons).map(([value, label]) => ({ value, label }));
+
 type EraseProps = { address: string; close: () => void; erased: (certificate: Certificate) => void };
 
 function EraseForm({ address, close, erased }: EraseProps) {
-  const [reason, setReason] = useState('');
+  const [reason, setReason] = useState('art17');
+  const [away, setAway] = useState(false);
   const [again, setAgain] = useState('');
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -172,24 +242,29 @@ function EraseForm({ address, close, erased }: EraseProps) {
       danger
       onSubmit={() => {
         setTried(true);
-        if (differs || !reason.trim()) return false;
+        if (differs) return false;
         setBusy(true);
-        return must(api.POST('/v1/subjects/erase', { body: { address, reason: reason.trim() } }))
+        return must(api.POST('/v1/subjects/erase', { body: { address, reason, keep_away: away } }))
           .then((certificate) => {
-            erased(certificate);
+            erased(certificate as Certificate);
             tell(t.subject.erased(address));
           })
           .finally(() => setBusy(false));
       }}
     >
       <Text size="sm">{t.subject.eraseText}</Text>
-      <TextInput
+      <Select
         label={t.subject.reason}
-        placeholder={t.subject.reasonPlaceholder}
+        description={t.subject.reasonHelp}
+        data={reasons}
         value={reason}
-        onChange={(e) => setReason(e.currentTarget.value)}
-        error={tried && !reason.trim() ? t.subject.needReason : null}
-        data-autofocus
+        onChange={(v) => setReason(v ?? 'art17')}
+      />
+      <Checkbox
+        label={t.subject.keepAway}
+        description={t.subject.keepAwayHelp}
+        checked={away}
+        onChange={(e) => setAway(e.currentTarget.checked)}
       />
       <TextInput
         label={t.subject.confirm}

@@ -99,14 +99,15 @@ export function Suppressions() {
   );
 }
 
-const reasons = ['manual', 'unsubscribe', 'complaint', 'hard_bounce'].map((value) => ({
+type Reason = 'manual' | 'unsubscribe' | 'complaint' | 'hard_bounce';
+const reasons = (['manual', 'unsubscribe', 'complaint', 'hard_bounce'] as Reason[]).map((value) => ({
   value,
   label: t.suppressions.reasons[value] ?? value,
 }));
 
 function AddSuppression({ close }: { close: () => void }) {
   const [address, setAddress] = useState('');
-  const [reason, setReason] = useState('manual');
+  const [reason, setReason] = useState<Reason>('manual');
   const [note, setNote] = useState('');
   const [until, setUntil] = useState('');
   const [tried, setTried] = useState(false);
@@ -144,7 +145,7 @@ function AddSuppression({ close }: { close: () => void }) {
         label={t.suppressions.reason}
         data={reasons}
         value={reason}
-        onChange={(v) => setReason(v ?? 'manual')}
+        onChange={(v) => setReason((v ?? 'manual') as Reason)}
       />
       <TextInput
         label={t.suppressions.note}

@@ -1,20 +1,21 @@
-import { ActionIcon, Button, Select, TextInput } from '@mantine/core';
-import { IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
+import { ActionIcon, Button, Group, Select, TextInput } from '@mantine/core';
+import { IconLink, IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
 import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
-import type { Person } from '../api/shapes';
+import type { Person, Role as RoleName } from '../api/shapes';
 import { ask, openForm, tell } from '../parts/ask';
 import { Block, Empty, When } from '../parts/atoms';
 import { FormBox } from '../parts/form';
 import { Page } from '../parts/page';
 import { ProblemNote } from '../parts/problem';
+import { showSecret } from '../parts/secret';
 import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: ['users'] });
-const roles = ['owner', 'admin', 'developer', 'viewer'].map((value) => ({
+const roles = (['owner', 'admin', 'developer', 'viewer'] as RoleName[]).map((value) => ({
   value,
   label: t.users.roles[value] ?? value,
 }));
@@ -33,9 +34,23 @@ function remove(person: Person) {
   });
 }
 
+function link(person: Person) {
+  ask({
+    title: t.users.linkTitle(person.email),
+    text: t.users.linkText,
+    confirm: t.users.link,
+    act: async () => {
+      const made = await must(api.POST('/v1/users/{id}/link', { params: { path: { id: person.id } } }));
+      showSecret(t.users.linkTitle(person.email), t.users.linkShown, [
+        { label: t.users.link, value: window.location.origin + made.path },
+      ]);
+    },
+  });
+}
+
 function Role({ person }: { person: Person }) {
   const change = useMutation({
-    mutationFn: (role: string) =>
+    mutationFn: (role: RoleName) =>
       must(api.PATCH('/v1/users/{id}', { params: { path: { id: person.id } }, body: { role } })),
     onSuccess: async (_made, role) => {
       await refresh();
@@ -53,7 +68,7 @@ function Role({ person }: { person: Person }) {
         data={roles}
         value={person.role}
         disabled={change.isPending}
-        onChange={(v) => v && v !== person.role && change.mutate(v)}
+        onChange={(v) => v && v !== person.role && change.mutate(v as RoleName)}
       />
       {change.isError && <ProblemNote error={change.error} />}
     </>
@@ -64,20 +79,30 @@ const columns: Column<Person>[] = [
   { id: 'email', title: t.users.email, lead: true, cell: (p) => <strong>{p.email}</strong> },
   { id: 'name', title: t.common.name, cell: (p) => p.name || t.common.nothing },
   { id: 'role', title: t.users.role, cell: (p) => <Role person={p} /> },
-  { id: 'created', title: t.common.created, cell: (p) => <When at={p.created_at} /> },
+  { id: 'seen', title: t.users.seen, cell: (p) => <When at={p.last_seen_at} none={t.common.never} /> },
   {
     id: 'acts',
     title: t.common.actions,
     align: 'right',
     cell: (p) => (
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        onClick={() => remove(p)}
-        aria-label={t.users.removeTitle(p.email)}
-      >
-        <IconTrash size={16} />
-      </ActionIcon>
+      <Group gap={4} justify="flex-end" wrap="nowrap" display="inline-flex">
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          onClick={() => link(p)}
+          aria-label={t.users.linkTitle(p.email)}
+        >
+          <IconLink size={16} />
+        </ActionIcon>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          onClick={() => remove(p)}
+          aria-label={t.users.removeTitle(p.email)}
+        >
+          <IconTrash size={16} />
+        </ActionIcon>
+      </Group>
     ),
   },
 ];
@@ -111,7 +136,7 @@ export function Users() {
 function AddUser({ close }: { close: () => void }) {
   const [email, setEmail] = useState('');
   const [name, setName] = useState('');
-  const [role, setRole] = useState('developer');
+  const [role, setRole] = useState<RoleName>('developer');
   const [tried, setTried] = useState(false);
   const bad = !/^[^\s@]+@[^\s@]+$/.test(email.trim());
   return (
@@ -139,7 +164,12 @@ function AddUser({ close }: { close: () => void }) {
         data-autofocus
       />
       <TextInput label={t.common.name} value={name} onChange={(e) => setName(e.currentTarget.value)} />
-      <Select label={t.users.role} data={roles} value={role} onChange={(v) => setRole(v ?? 'viewer')} />
+      <Select
+        label={t.users.role}
+        data={roles}
+        value={role}
+        onChange={(v) => setRole((v ?? 'viewer') as RoleName)}
+      />
     </FormBox>
   );
 }
