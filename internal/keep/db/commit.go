@@ -36,6 +36,8 @@ type writer interface {
 	broken()
 	rest(ctx context.Context)          // housekeeping while nobody waits
 	makeRoom(ctx context.Context) bool // on a full disk: whether another try may do better
+	// giveWay waits before the attempt after this one, when another node was faster.
+	giveWay(ctx context.Context, attempt int)
 	scrub(ctx context.Context) error
 	close(ctx context.Context)
 }
@@ -173,7 +175,8 @@ func (c *committer) commitGroup(ctx context.Context) {
 			return
 		case fault.Is(err, fault.Full) && attempt < 5 && (d.space.ranOut() || c.writer.makeRoom(ctx)):
 			group = c.admit(group)
-		case again(err) && attempt < 5:
+		case again(err) && attempt < mostRepeats:
+			c.writer.giveWay(ctx, attempt)
 		default:
 			c.fail(group, err)
 			return

@@ -325,6 +325,18 @@ func classifyPostgres(err error) error {
 	return fault.Because(fault.Internal, err, "")
 }
 
+// mostRepeats is how often a transaction is repeated that other nodes were
+// faster than: with giveWay's pauses, for about half a second.
+const mostRepeats = 9
+
+// giveWay waits on the server for a random time of up to 1, 2, 4 … 128 ms: nodes
+// that repeat at once take turns in failing.
+func (w *postgresWriter) giveWay(ctx context.Context, attempt int) {
+	if _, err := w.pg.Exec(ctx, "select pg_sleep(random() * $1 / 1000)", float64(int(1)<<min(attempt, 7))); err != nil {
+		w.broken()
+	}
+}
+
 // again reports whether the database asks for the transaction to be repeated:
 // serialisation failure, deadlock.
 func again(err error) bool {

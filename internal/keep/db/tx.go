@@ -44,10 +44,12 @@ func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 			return err
 		}
 		err := c.changeOnce(ctx, f)
-		if err == nil || attempt >= 9 {
+		if err == nil || attempt >= mostRepeats {
 			return err
 		}
-		if !again(err) && !(fault.Is(err, fault.Full) && attempt < 5 && (c.db.space.ranOut() || c.writer.makeRoom(ctx))) {
+		if again(err) {
+			c.writer.giveWay(ctx, attempt)
+		} else if !(fault.Is(err, fault.Full) && attempt < 5 && (c.db.space.ranOut() || c.writer.makeRoom(ctx))) {
 			return err
 		}
 	}
