@@ -137,15 +137,14 @@ func (m *Manager) look(ctx context.Context) {
 			states[name] = m.lookAt(ctx, name)
 		}
 	}
-	m.mu.Lock()
-	before := m.states
-	m.states = states
-	m.mu.Unlock()
 	m.bad.Reset()
 	m.ends.Reset()
 	for name, s := range states {
-		m.report(s, before[name])
+		m.report(s, m.states[name]) // only this goroutine writes states
 	}
+	m.mu.Lock()
+	m.states = states
+	m.mu.Unlock()
 }
 
 func (m *Manager) lookAt(ctx context.Context, name string) State {
