@@ -121,6 +121,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 	limits := smtpserver.DefaultLimits(role)
 	limits.Connections, limits.ConnectionsPerAddress = s.Connections, s.PerAddress
 	limits.ConnectionRate = smtpserver.Rate{Count: s.PerMinute, Per: time.Minute}
+	limits.MessageRate = smtpserver.Rate{Count: s.MessagesPerMinute, Per: time.Minute}
 	limits.MessageSize, limits.Recipients, limits.Command = s.MaxSize, s.MaxRecipients, s.Timeout
 	cfg := smtpserver.Config{
 		Role: role, Hostname: h.Config.Hostname, PlaintextAuth: h.Dev || s.PlaintextAuth, Limits: limits,

@@ -24,7 +24,7 @@ func Default() *Config {
 			Dir: "/var/lib/mailvow", Keys: "/var/lib/mailvow-keys", KEK: "/etc/mailvow/kek", Inline: 256 * limit.KiB,
 			Space: Space{Alert: 5 * limit.GiB, NoNew: limit.GiB, ReadOnly: 64 * limit.MiB, Reserve: 64 * limit.MiB},
 		},
-		SMTP:      SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, Timeout: 5 * time.Minute},
+		SMTP:      SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, MessagesPerMinute: 6000, Timeout: 5 * time.Minute},
 		Delivery:  Delivery{Expiry: 5 * 24 * time.Hour, Couriers: 256, PerSite: 40},
 		Observe:   Observe{Level: "info"},
 		Retention: Retention{History: 90 * 24 * time.Hour, Conversations: 30 * 24 * time.Hour},
@@ -223,8 +223,8 @@ func (c *Config) checkSMTP() error {
 	if s.MaxRecipients < 100 {
 		return fmt.Errorf("smtp.max_recipients must be 100 at least (RFC 5321 4.5.3.1.8)")
 	}
-	if s.Connections < 1 || s.PerAddress < 1 || s.PerMinute < 1 || s.Timeout < 10*time.Second {
-		return fmt.Errorf("smtp: connections, per_address and per_minute must be 1 at least, timeout 10s at least")
+	if s.Connections < 1 || s.PerAddress < 1 || s.PerMinute < 1 || s.MessagesPerMinute < 1 || s.Timeout < 10*time.Second {
+		return fmt.Errorf("smtp: connections, per_address, per_minute and messages_per_minute must be 1 at least, timeout 10s at least")
 	}
 	return prefixes("smtp.proxies", s.Proxies)
 }

@@ -116,6 +116,7 @@ type SMTP struct {
 	Connections        int           `yaml:"connections" doc:"Connections at once, over all doors." example:"2000"`
 	PerAddress         int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
 	PerMinute          int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
+	MessagesPerMinute  int           `yaml:"messages_per_minute" doc:"New messages a minute from one address at the MX door. Who proved to be a customer is not counted." example:"6000"`
 	Proxies            []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
 	PlaintextAuth      bool          `yaml:"plaintext_auth" doc:"Take passwords without TLS. Only for a network that nobody else is on."`
 	NetworkCredentials bool          `yaml:"network_credentials" doc:"Let a customer's network be a credential, for senders that cannot AUTH. Who has an address today may not have it tomorrow."`

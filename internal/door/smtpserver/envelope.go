@@ -47,7 +47,7 @@ func (s *session) mayMail() bool {
 		s.no(becauseAuth, 530, "5.7.0", "Say AUTH first; mail is taken here from known senders only.")
 	case limits.Messages > 0 && s.messages >= limits.Messages:
 		s.no(becauseMessages, 452, "4.5.3", "Too many messages in this connection; say QUIT and open another.")
-	case !s.server.callers.mayMessage(s.caller):
+	case !s.known && !s.server.callers.mayMessage(s.caller):
 		s.no(becauseMessageRate, 450, "4.7.1", "Too many messages from your address in a short time; try again later.")
 	default:
 		return true

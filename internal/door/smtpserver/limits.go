@@ -15,7 +15,7 @@ type Limits struct {
 	Connections           int  // at once, in total
 	ConnectionsPerAddress int  // at once; an address is an IPv4 address or an IPv6 /64
 	ConnectionRate        Rate // per address
-	MessageRate           Rate // per address
+	MessageRate           Rate // per address; who is known is not counted
 	AuthFailureRate       Rate // per address
 	Addresses             int  // how many addresses are remembered
 
