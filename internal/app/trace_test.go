@@ -104,7 +104,7 @@ func TestTracesSayWhatHappenedAndNotToWhom(t *testing.T) {
 			t.Errorf("no span %q among %v\n%s", name, got.names, log.String())
 		}
 	}
-	for _, personal := range []string{"@", "someone", "secret", "Greetings", "127.0.0.1", demo.Username} {
+	for _, personal := range []string{"you@", "@example", "someone", "secret", "Greetings", "127.0.0.1", demo.Username} {
 		if strings.Contains(got.said.String(), personal) {
 			t.Errorf("the collector was told %q:\n%s", personal, got.said.String())
 		}

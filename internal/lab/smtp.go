@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type Remote struct {
 	Command    func(session int, line string) string // asked first, for every command
 	End        func(session int, data []byte) string // asked at the end of data
 	Address    string                                // where to listen; 127.0.0.1:0 if empty
+	Listener   net.Listener                          // instead of Address, for a test that must know whether it may listen
 	Forget     bool                                  // keeps neither commands nor messages: for loads
 }
 
@@ -58,13 +60,12 @@ type RemoteServer struct {
 // RemoteSMTP starts a scripted SMTP server on loopback.
 func RemoteSMTP(t testing.TB, script Remote) *RemoteServer {
 	t.Helper()
-	address := script.Address
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
+	l := script.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", cmp.Or(script.Address, "127.0.0.1:0")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := &RemoteServer{Addr: l.Addr().String(), script: script, conns: map[net.Conn]struct{}{}}
 	s.left = sync.NewCond(&s.mu)

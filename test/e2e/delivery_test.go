@@ -20,12 +20,10 @@ import (
 // mailHost is a scripted server on port 25 of a loopback address of its own.
 func mailHost(t testing.TB, ip string, script lab.Remote) *lab.RemoteServer {
 	t.Helper()
-	script.Address = net.JoinHostPort(ip, "25")
-	l, err := net.Listen("tcp", script.Address)
-	if err != nil {
+	var err error
+	if script.Listener, err = net.Listen("tcp", net.JoinHostPort(ip, "25")); err != nil {
 		t.Skipf("needs root, to listen on port 25: %v", err)
 	}
-	l.Close()
 	return lab.RemoteSMTP(t, script)
 }
 
