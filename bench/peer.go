@@ -141,7 +141,8 @@ func (s *spike) start(ctx context.Context, at setting) (server, error) {
 		return nil, err
 	}
 	// Like Mailvow it has as many connections to the sink as one destination may have.
-	args := []string{program, "-listen", at.listen, "-sink", at.sink, "-conns", strconv.Itoa(40)}
+	// Both keep what they write in the round's folder, on the disk that all use.
+	args := []string{"env", "SPIKE_LOG=" + filepath.Join(at.dir, "log"), "TMPDIR=" + at.dir, program, "-listen", at.listen, "-sink", at.sink, "-conns", strconv.Itoa(40)}
 	if s.signed {
 		args = append(args, "-sign")
 	}
