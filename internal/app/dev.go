@@ -95,7 +95,7 @@ func devConfig(o DevOptions) *config.Config {
 	c := config.Default()
 	c.Hostname, c.Region = "localhost", "local"
 	c.Data.Dir = o.Dir
-	c.Data.Space = config.Space{Alert: 1 << 30, NoNew: 256 << 20, ReadOnly: 16 << 20, Reserve: 16 << 20}
+	c.Data.Space = config.Space{Alert: 1 << 30, NoNew: 256 << 20, ReadOnly: 4 << 20, Reserve: 16 << 20}
 	c.Listen = config.Listen{MX: o.MX, Submission: o.Submission, Submissions: o.Submissions, HTTP: o.HTTP}
 	return c
 }

@@ -86,7 +86,7 @@ func (x *site) yaml(w world) string {
 	p("hostname: %s", hostname)
 	p("region: local")
 	p("data:\n  dir: %s/data\n  keys: %s/keys\n  kek: %s/kek", x.dir, x.dir, x.dir)
-	p("  space: {alert: 4MiB, no_new_mail: 3MiB, read_only: 2MiB, reserve: 1MiB}")
+	p("  space: {alert: 4MiB, no_new_mail: 3MiB, read_only: 256KiB, reserve: 1MiB}")
 	p("%s", w.data)
 	p("listen:\n  mx: %s\n  submission: %s\n  submissions: %s\n  http: %s", x.demo.MX, x.demo.Submission, x.demo.Submissions, x.demo.HTTP)
 	p("tls:\n  certificate: %s/cert.pem\n  key: %s/key.pem", x.dir, x.dir)

@@ -22,7 +22,7 @@ func Default() *Config {
 		Roles:  []Role{RoleSMTP, RoleDeliver, RoleAPI, RoleConsole, RoleWorker},
 		Data: Data{
 			Dir: "/var/lib/mailvow", Keys: "/var/lib/mailvow-keys", KEK: "/etc/mailvow/kek", Inline: 256 * limit.KiB,
-			Space: Space{Alert: 5 * limit.GiB, NoNew: limit.GiB, ReadOnly: 64 * limit.MiB, Reserve: 64 * limit.MiB},
+			Space: Space{Alert: 5 * limit.GiB, NoNew: limit.GiB, ReadOnly: 64 * limit.MiB, Reserve: 256 * limit.MiB},
 		},
 		SMTP:      SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, MessagesPerMinute: 6000, Timeout: 5 * time.Minute},
 		Delivery:  Delivery{Expiry: 5 * 24 * time.Hour, Couriers: 256, PerSite: 40},
@@ -139,6 +139,9 @@ func (c *Config) checkData() error {
 	s := c.Data.Space
 	if s.Alert < s.NoNew || s.NoNew < s.ReadOnly {
 		return fmt.Errorf("data.space: alert must not be below no_new_mail, nor no_new_mail below read_only")
+	}
+	if s.Reserve < 2*s.ReadOnly {
+		return fmt.Errorf("data.space: reserve must be twice read_only at least, so that something can be written once it is released")
 	}
 	if c.Data.Dir == "" || c.Data.Keys == "" || c.Data.KEK == "" {
 		return fmt.Errorf("data.dir, data.keys and data.kek must not be empty; leave them out for the usual places")

@@ -81,7 +81,7 @@ type Space struct {
 	Alert    limit.Bytes `yaml:"alert" doc:"Below this the server warns." example:"5GiB"`
 	NoNew    limit.Bytes `yaml:"no_new_mail" doc:"Below this new mail is refused for now (452 4.3.1); what is queued goes on." example:"1GiB"`
 	ReadOnly limit.Bytes `yaml:"read_only" doc:"Below this nothing is written any more." example:"64MiB"`
-	Reserve  limit.Bytes `yaml:"reserve" doc:"Set aside at the start, so that deleting works on a full disk." example:"64MiB"`
+	Reserve  limit.Bytes `yaml:"reserve" doc:"Set aside at the start, so that deleting works on a full disk; at least twice read_only." example:"256MiB"`
 }
 
 // Listen are the doors.

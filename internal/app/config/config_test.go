@@ -95,7 +95,7 @@ func TestTheWholeFileIsRead(t *testing.T) {
 	want.Data = Data{
 		Dir: "/srv/mailvow", Keys: "/srv/keys", KEK: "/etc/mailvow/kek", Postgres: "postgres://mailvow@db.example.com/mailvow",
 		S3:    &S3{Endpoint: "s3.example.net:443", Bucket: "mailvow", Region: "eu-central-1", AccessKey: "access", SecretKey: "secret"},
-		Space: Space{10 * limit.GiB, 2 * limit.GiB, 128 * limit.MiB, 128 * limit.MiB}, Inline: 64 * limit.KiB,
+		Space: Space{10 * limit.GiB, 2 * limit.GiB, 128 * limit.MiB, 256 * limit.MiB}, Inline: 64 * limit.KiB,
 	}
 	want.Listen = Listen{":25", ":587", ":465", ":80", ":443", "127.0.0.1:9090"}
 	want.TLS = TLS{ACME: &ACME{Directory: "https://acme.example.net/directory", Email: "admin@example.com"}}

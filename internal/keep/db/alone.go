@@ -7,36 +7,39 @@ import (
 )
 
 // separately runs a group in which some row breaks a rule of its table: each
-// unit behind a savepoint, the good ones in one commit.
-func (c *committer) separately(ctx context.Context, group []*waiting) {
+// unit behind a savepoint, the good ones in one commit. After an error nobody
+// was answered and nothing was committed.
+func (c *committer) separately(ctx context.Context, group []*waiting) error {
 	if err := c.writer.begin(ctx, false); err != nil {
-		c.fail(group, err)
-		return
+		return err
 	}
-	var good []*waiting
+	good, refused := make([]*waiting, 0, len(group)), map[*waiting]error{}
 	for _, w := range group {
-		err := c.alone(ctx, w)
-		switch {
+		switch err := c.alone(ctx, w); {
 		case err == nil:
 			good = append(good, w)
 		case fault.Is(err, fault.Conflict):
-			w.give(err)
+			refused[w] = err
 		default:
-			c.writer.rollback(ctx)
-			c.next = nil
-			c.fail(group, err)
-			return
+			return c.abandon(ctx, err)
 		}
 	}
 	if err := c.writer.commit(ctx); err != nil {
-		c.writer.rollback(ctx)
-		c.next = nil
-		c.fail(group, err)
-		return
+		return c.abandon(ctx, err)
 	}
 	c.arrangeAgain(good)
 	c.publish()
 	c.answer(good, nil)
+	for w, err := range refused {
+		w.give(err)
+	}
+	return nil
+}
+
+func (c *committer) abandon(ctx context.Context, err error) error {
+	c.writer.rollback(ctx)
+	c.next = nil
+	return err
 }
 
 // alone runs one unit behind a savepoint.

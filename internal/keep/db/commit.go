@@ -35,7 +35,7 @@ type writer interface {
 	heal(ctx context.Context) error
 	broken()
 	rest(ctx context.Context)          // housekeeping while nobody waits
-	makeRoom(ctx context.Context) bool // on a full disk: whether another try may do better
+	makeRoom(ctx context.Context) bool // on a full disk: whether the files are smaller now
 	// giveWay waits before the attempt after this one, when another node was faster.
 	giveWay(ctx context.Context, attempt int)
 	scrub(ctx context.Context) error
@@ -77,6 +77,7 @@ type committer struct {
 	node     int64           // whose numbers they are
 	told     time.Time       // when the last failure was logged
 	active   bool            // something was committed since the last look
+	short    bool            // new mail is refused, and the log was emptied for that
 }
 
 type changeKey struct {
@@ -155,13 +156,15 @@ func (c *committer) answer(group []*waiting, err error) {
 func (c *committer) commitGroup(ctx context.Context) {
 	c.active = true
 	d := c.db
-	group := c.admit(c.group)
+	group, out := c.admit(ctx, c.group), rescue{c: c}
 	for attempt := 0; len(group) > 0; attempt++ {
-		if err := c.ready(ctx); err != nil {
-			c.fail(group, err)
-			return
-		}
 		missed, err := c.attempt(ctx, group)
+		if fault.Is(err, fault.Conflict) {
+			err = c.separately(ctx, group)
+			if err == nil {
+				return
+			}
+		}
 		switch {
 		case err == nil && missed == nil:
 			d.meters.group(len(group))
@@ -170,11 +173,8 @@ func (c *committer) commitGroup(ctx context.Context) {
 			return
 		case err == nil:
 			group = c.drop(group, missed)
-		case fault.Is(err, fault.Conflict):
-			c.separately(ctx, group)
-			return
-		case fault.Is(err, fault.Full) && attempt < 5 && (d.space.ranOut() || c.writer.makeRoom(ctx)):
-			group = c.admit(group)
+		case fault.Is(err, fault.Full) && out.another(ctx):
+			group = c.admit(ctx, group)
 		case again(err) && attempt < mostRepeats:
 			c.writer.giveWay(ctx, attempt)
 		default:
@@ -185,8 +185,8 @@ func (c *committer) commitGroup(ctx context.Context) {
 }
 
 // admit answers those that may not enter in the present state of space.
-func (c *committer) admit(group []*waiting) []*waiting {
-	state := c.db.space.look()
+func (c *committer) admit(ctx context.Context, group []*waiting) []*waiting {
+	state := c.room(ctx)
 	if state < NoNewMail {
 		return group
 	}
@@ -221,6 +221,9 @@ func (c *committer) ready(ctx context.Context) error {
 // attempt runs the whole group in one transaction. It returns the places of the
 // units that missed a row; then nothing was committed.
 func (c *committer) attempt(ctx context.Context, group []*waiting) (map[int]bool, error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
 	c.arrange(group)
 	if err := c.writer.begin(ctx, false); err != nil {
 		return nil, err
@@ -398,6 +401,7 @@ func (c *committer) rest(ctx context.Context) {
 		return
 	}
 	if c.writer.heal(ctx) == nil {
+		c.room(ctx)
 		c.writer.rest(ctx)
 	}
 }

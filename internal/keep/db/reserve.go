@@ -18,14 +18,13 @@ type reserve struct {
 
 func (r *reserve) held() bool { return r.file != nil }
 
-// adopt names the file and takes over the one that an earlier start left.
+// adopt names the file and takes over the one that an earlier start left. A copy
+// of a folder may have brought it as a hole, and the settings may be others: it is
+// held only if its bytes are allocated.
 func (r *reserve) adopt(path string, size int64) {
 	r.path = path
-	if info, err := os.Stat(path); err != nil || info.Size() < size {
-		return
-	}
-	if f, err := os.OpenFile(path, os.O_RDWR, 0o600); err == nil {
-		r.file = f
+	if info, err := os.Stat(path); err == nil && info.Size() >= size {
+		_ = r.take(size) // without it the state of space is asked first
 	}
 }
 
@@ -35,7 +34,7 @@ func (r *reserve) take(size int64) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+	if err := errors.Join(f.Truncate(size), unix.Fallocate(int(f.Fd()), 0, 0, size)); err != nil {
 		f.Close()
 		os.Remove(r.path)
 		return err

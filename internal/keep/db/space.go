@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,24 +147,78 @@ func (s *space) set(state SpaceState) SpaceState {
 	return state
 }
 
-// ranOut is told that a write found no space. It reports whether another try
-// may do better: new mail is refused from now on, or the reserve was released.
-// Only other work that finds no space releases it, and not the second mark: a
-// neighbour that fills the disk would eat it before it is needed.
-func (s *space) ranOut() bool {
+// refuseNew is told that a write found no space: new mail is refused from now
+// on. It is false if it was refused already.
+func (s *space) refuseNew() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked = s.clock.Now()
-	if s.now() < NoNewMail {
-		s.set(NoNewMail)
-		return true
+	if s.now() >= NoNewMail {
+		return false
 	}
+	s.set(NoNewMail)
+	return true
+}
+
+// release gives the reserve to other work that found no space. The second mark
+// does not: a neighbour that fills the disk would eat it before it is needed.
+func (s *space) release() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.reserve.held() {
 		return false
 	}
+	s.looked = s.clock.Now()
 	s.reserve.release()
 	s.log.Log.Warn("the disk is full and the reserve was released")
 	return true
+}
+
+// lookNow asks the file system whenever it did before.
+func (s *space) lookNow() SpaceState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked = s.clock.Now()
+	return s.judge()
+}
+
+// room is the state of space before something is written. The log is emptied
+// while there is room to do so: what it holds may need as much room again in the
+// file. Below the third mark it is the log that is given up first.
+func (c *committer) room(ctx context.Context) SpaceState {
+	state := c.db.space.look()
+	if state < NoNewMail {
+		c.short = false
+		return state
+	}
+	if !c.short {
+		c.short = true
+		c.writer.makeRoom(ctx)
+	}
+	if state == ReadOnly && c.writer.makeRoom(ctx) {
+		state = c.db.space.lookNow()
+	}
+	return state
+}
+
+// rescue is what may be done for one group that found no space, each step once
+// and the reserve last but one: emptying the log may need it.
+type rescue struct {
+	c    *committer
+	step int
+}
+
+// another does the next step that helps; false when none is left.
+func (r *rescue) another(ctx context.Context) bool {
+	emptied := func() bool { return r.c.writer.makeRoom(ctx) }
+	steps := []func() bool{r.c.db.space.refuseNew, emptied, r.c.db.space.release, emptied}
+	for r.step < len(steps) {
+		r.step++
+		if steps[r.step-1]() {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *space) close() { s.reserve.close() }

@@ -3,6 +3,7 @@ package db_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,12 +91,31 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// TestDeletingWorksOnAFullDisk fills a real small file system to its last byte
+// TestDeletingWorksOnAFullDisk fills real small file systems to their last byte
 // with mail and with a neighbour's file, deletes all mail, and goes on.
 func TestDeletingWorksOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	dir := smallDisk(t, "96m")
-	marks := db.SpaceMarks{Alert: 24 * limit.MiB, NoNewMail: 16 * limit.MiB, ReadOnly: 64 * limit.KiB, Reserve: 24 * limit.MiB}
+	for _, c := range []struct {
+		disk    string
+		restart bool // while it is full
+		db.SpaceMarks
+	}{
+		{"16m", false, db.SpaceMarks{Alert: 3 * limit.MiB, NoNewMail: 2 * limit.MiB, ReadOnly: 256 * limit.KiB, Reserve: limit.MiB}},
+		{"32m", true, db.SpaceMarks{Alert: 8 * limit.MiB, NoNewMail: 4 * limit.MiB, ReadOnly: 64 * limit.KiB, Reserve: 4 * limit.MiB}},
+		{"64m", false, db.SpaceMarks{Alert: 24 * limit.MiB, NoNewMail: 16 * limit.MiB, ReadOnly: 4 * limit.MiB, Reserve: 8 * limit.MiB}},
+		{"96m", true, db.SpaceMarks{Alert: 24 * limit.MiB, NoNewMail: 16 * limit.MiB, ReadOnly: 64 * limit.KiB, Reserve: 24 * limit.MiB}},
+		{"128m", false, db.SpaceMarks{Alert: 24 * limit.MiB, NoNewMail: 16 * limit.MiB, ReadOnly: 64 * limit.KiB, Reserve: 40 * limit.MiB}},
+		{"128m", false, db.SpaceMarks{Alert: 64 * limit.MiB, NoNewMail: 64 * limit.KiB, ReadOnly: 32 * limit.KiB, Reserve: 2 * limit.MiB}},
+	} {
+		t.Run(fmt.Sprint(c.disk, " with ", c.Reserve, " below ", c.NoNewMail), func(t *testing.T) {
+			t.Parallel()
+			deleteOnAFullDisk(t, c.disk, c.restart, c.SpaceMarks)
+		})
+	}
+}
+
+func deleteOnAFullDisk(t *testing.T, size string, restart bool, marks db.SpaceMarks) {
+	dir := smallDisk(t, size)
 	s := openWith(t, db.Config{Dir: dir, Space: marks})
 	content := bytes.Repeat([]byte{7}, 100_000)
 	accept := func(id int64) error {
@@ -110,11 +130,16 @@ func TestDeletingWorksOnAFullDisk(t *testing.T) {
 			break
 		}
 		if last > 10_000 {
-			t.Fatal("96 MiB hold more than a GB")
+			t.Fatal("the disk holds more than a GB")
 		}
 	}
 	junk := filepath.Join(dir, "neighbour")
 	fillDisk(t, junk)
+	if restart {
+		must(t, s.Close())
+		fillDisk(t, junk+"2") // what closing gave back
+		s = openWith(t, db.Config{Dir: dir, Space: marks})
+	}
 	for id := range last {
 		if err := s.Commit(t.Context(), s.settled(id, 1)); err != nil {
 			t.Fatalf("%d of %d could not be deleted on a full disk: %v", id, last, err)

@@ -26,7 +26,8 @@ const (
 	lockName    = "mailvow.lock"
 	reserveName = "mailvow.reserve"
 
-	chunkLimit  = 64       // rows in one statement
+	chunkLimit  = 64 // rows in one statement
+	pageSize    = 8192
 	walLimit    = 64 << 20 // bytes after which the log is emptied even under load
 	readerLimit = 8        // connections that read
 )
@@ -36,14 +37,15 @@ const (
 // the page size first, because the vacuum mode already writes the first page.
 var (
 	writerPragmas = []string{"/**/page_size(8192)", "auto_vacuum(incremental)", "synchronous(full)", "secure_delete(on)", "foreign_keys(on)",
-		"cache_size(-65536)", "temp_store(memory)", "wal_autocheckpoint(2000)", "trusted_schema(off)"}
+		"cache_size(-65536)", "temp_store(memory)", "trusted_schema(off)"}
 	readerPragmas = []string{"query_only(on)", "cache_size(-8192)", "temp_store(memory)", "trusted_schema(off)"}
 )
 
 func (d *DB) sqliteDSN(write bool) string {
 	q := url.Values{"_pragma": readerPragmas, "_busy_timeout": {"5000"}}
 	if write {
-		q["_pragma"], q["_journal_mode"] = slices.Concat(writerPragmas, d.config.pragmas), []string{"wal"}
+		pages := min(2000, logLimit(d.space.marks)/(2*pageSize))
+		q["_pragma"], q["_journal_mode"] = slices.Concat(writerPragmas, []string{fmt.Sprintf("wal_autocheckpoint(%d)", pages)}, d.config.pragmas), []string{"wal"}
 	}
 	return "file:" + (&url.URL{Path: filepath.Join(d.config.Dir, fileName)}).EscapedPath() + "?" + q.Encode()
 }
@@ -68,16 +70,12 @@ func (d *DB) connectSQLite(ctx context.Context) (writer, error) {
 		d.space.marks.Free = func() (freeSpace, error) { return freeBytes(dir) }
 	}
 	d.space.look()
-	w := &sqliteWriter{db: d, dir: dir}
-	if err := w.open(ctx); err != nil {
-		return nil, err
+	w := &sqliteWriter{db: d, dir: dir, limit: logLimit(d.space.marks)}
+	err := w.start(ctx)
+	if fault.Is(err, fault.Full) && d.space.release() {
+		err = w.start(ctx)
 	}
-	begin := func(ctx context.Context) error {
-		_, err := w.conn.ExecContext(ctx, "begin immediate")
-		return err
-	}
-	if err := d.migrate(ctx, w.conn, begin); err != nil {
-		w.close(ctx)
+	if err != nil {
 		return nil, err
 	}
 	readers, err := sql.Open("sqlite", d.sqliteDSN(false))
@@ -132,6 +130,7 @@ type sqliteWriter struct {
 	args   []driver.NamedValue
 	bad    bool
 	groups int
+	limit  int64 // of the log, see logLimit
 }
 
 type bulkSize struct {
@@ -159,6 +158,28 @@ func (w *sqliteWriter) open(ctx context.Context) error {
 	w.pool, w.conn, w.bad = pool, conn, false
 	w.stmts, w.bulks, w.words = map[*query]*sql.Stmt{}, map[bulkSize]driver.Stmt{}, map[string]driver.Stmt{}
 	return nil
+}
+
+// start opens the file and brings it forward.
+func (w *sqliteWriter) start(ctx context.Context) error {
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	begin := func(ctx context.Context) error {
+		_, err := w.conn.ExecContext(ctx, "begin immediate")
+		return err
+	}
+	if err := w.db.migrate(ctx, w.conn, begin); err != nil {
+		w.close(ctx)
+		return err
+	}
+	return nil
+}
+
+// logLimit is the size after which the log is emptied. When new mail is refused
+// what stands in it must still fit into the file.
+func logLimit(m SpaceMarks) int64 {
+	return min(walLimit, max(int64(m.NoNewMail)/2, pageSize*16))
 }
 
 func (w *sqliteWriter) close(context.Context) {
@@ -207,12 +228,27 @@ func (w *sqliteWriter) failed(err error) error {
 	default:
 		w.bad = true
 	}
+	if noRoom(err, w.dir) {
+		return fault.Because(fault.Full, err, "The server is short of space; try again later.").
+			WithHint("Free space on the data folder's file system.")
+	}
 	if code := sqliteCode(err); code == sqlite3.SQLITE_READONLY || (code == sqlite3.SQLITE_IOERR || code == sqlite3.SQLITE_CANTOPEN) && unwritable(w.dir) {
 		w.bad = true
 		return fault.Because(fault.ReadOnly, err, "The server's store is read-only now.").
 			WithHint("Make the data folder's files writable again; the server goes on by itself.")
 	}
 	return w.db.classify(err)
+}
+
+// noRoom recognises a full disk where SQLite does not say so: it could not make
+// or lengthen one of its files.
+func noRoom(err error, dir string) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		free, e := freeBytes(dir)
+		return e == nil && free < 16*pageSize
+	}
+	return false
 }
 
 // sqliteCode is the primary result code, or 0.
@@ -294,7 +330,8 @@ func (w *sqliteWriter) commit(ctx context.Context) error {
 	return nil
 }
 
-// rollback may find nothing to undo: SQLite undoes by itself on some errors.
+// rollback may find nothing to undo, which is an error: SQLite undoes by itself
+// where the disk is full.
 func (w *sqliteWriter) rollback(ctx context.Context) {
 	if w.conn == nil {
 		return
@@ -302,7 +339,7 @@ func (w *sqliteWriter) rollback(ctx context.Context) {
 	if err := w.raw(func(c rawConn) error {
 		_, err := c.ExecContext(context.WithoutCancel(ctx), "rollback", nil)
 		return err
-	}); err != nil {
+	}); err != nil && sqliteCode(err) != sqlite3.SQLITE_ERROR {
 		w.bad = true
 	}
 }

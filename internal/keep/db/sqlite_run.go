@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -117,8 +118,8 @@ func (s *step) compare(found map[any]struct{}, at, n int) {
 // on in it. If reads that overlap kept it from happening for long, mail waits
 // for the last of them.
 func (w *sqliteWriter) cap(ctx context.Context) {
-	if size := w.walSize(); size > walLimit {
-		w.truncate(ctx, size > 2*walLimit)
+	if size := w.walSize(); size > w.limit {
+		w.truncate(ctx, size > 2*w.limit)
 	}
 }
 
@@ -157,7 +158,7 @@ func (w *sqliteWriter) truncate(ctx context.Context, patient bool) bool {
 // makeRoom empties the log into the file: pages that only change need no room.
 func (w *sqliteWriter) makeRoom(ctx context.Context) bool {
 	before := w.walSize()
-	return before > 0 && w.truncate(ctx, true) && w.walSize() < before
+	return w.conn != nil && before > 0 && w.truncate(ctx, true) && w.walSize() < before
 }
 
 // giveWay: nobody else writes this file.
@@ -168,16 +169,26 @@ func (w *sqliteWriter) rest(ctx context.Context) {
 	if w.walSize() == 0 {
 		return
 	}
-	if w.vacuum(ctx, restPages) == nil {
+	err := w.vacuum(ctx, vacuumSome)
+	if fault.Is(err, fault.Full) && w.truncate(ctx, false) {
+		err = w.vacuum(ctx, vacuumFew)
+	}
+	if err == nil {
 		w.truncate(ctx, false)
 	}
 }
 
-const restPages = 2000 // given back at one rest: some milliseconds
+// How much is given back in one transaction: at one rest (some milliseconds), on
+// a full disk, and when everything shall go.
+const (
+	vacuumSome = "pragma incremental_vacuum(2000)"
+	vacuumFew  = "pragma incremental_vacuum(50)"
+	vacuumAll  = "pragma incremental_vacuum"
+)
 
 // vacuum gives free pages back to the file system.
-func (w *sqliteWriter) vacuum(ctx context.Context, pages int) error {
-	rows, err := w.conn.QueryContext(context.WithoutCancel(ctx), vacuumText(pages))
+func (w *sqliteWriter) vacuum(ctx context.Context, text string) error {
+	rows, err := w.conn.QueryContext(context.WithoutCancel(ctx), text)
 	if err != nil {
 		return w.failed(err)
 	}
@@ -187,21 +198,43 @@ func (w *sqliteWriter) vacuum(ctx context.Context, pages int) error {
 	return w.failed(rows.Err())
 }
 
-func vacuumText(pages int) string {
-	if pages > 0 {
-		return "pragma incremental_vacuum(2000)"
+// vacuumFull gives all free pages back where the log has no room for them at
+// once: few at a time, and the log is emptied after each.
+func (w *sqliteWriter) vacuumFull(ctx context.Context) error {
+	for left := int64(math.MaxInt64); ; {
+		var now int64
+		if err := w.conn.QueryRowContext(context.WithoutCancel(ctx), "pragma freelist_count").Scan(&now); err != nil {
+			return w.failed(err)
+		}
+		if now == 0 || now >= left {
+			return nil
+		}
+		left = now
+		if !w.truncate(ctx, true) {
+			return logHeld()
+		}
+		if err := w.vacuum(ctx, vacuumFew); err != nil {
+			return err
+		}
 	}
-	return "pragma incremental_vacuum"
 }
 
 func (w *sqliteWriter) scrub(ctx context.Context) error {
-	if err := w.vacuum(ctx, 0); err != nil {
+	err := w.vacuum(ctx, vacuumAll)
+	if fault.Is(err, fault.Full) {
+		err = w.vacuumFull(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if !w.truncate(ctx, true) {
-		return fault.New(fault.Unavailable, "A long read holds the log; it will be emptied soon.")
+		return logHeld()
 	}
 	return nil
+}
+
+func logHeld() error {
+	return fault.New(fault.Unavailable, "A long read holds the log; it will be emptied soon.")
 }
 
 // Scrub makes deleted rows unreadable in the files now: free pages are given

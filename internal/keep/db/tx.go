@@ -39,17 +39,17 @@ func (d *DB) Change(ctx context.Context, act string, f func(*Tx) error) error {
 // changeAll repeats the transaction while the database asks for it.
 func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 	c.active = true
+	out := rescue{c: c}
 	for attempt := 0; ; attempt++ {
-		if err := c.db.space.look().refuse(false); err != nil {
+		if err := c.room(ctx).refuse(false); err != nil {
 			return err
 		}
 		err := c.changeOnce(ctx, f)
-		if err == nil || attempt >= mostRepeats {
-			return err
-		}
-		if again(err) {
+		switch {
+		case fault.Is(err, fault.Full) && out.another(ctx):
+		case err != nil && again(err) && attempt < mostRepeats:
 			c.writer.giveWay(ctx, attempt)
-		} else if !(fault.Is(err, fault.Full) && attempt < 5 && (c.db.space.ranOut() || c.writer.makeRoom(ctx))) {
+		default:
 			return err
 		}
 	}
