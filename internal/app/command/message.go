@@ -33,15 +33,23 @@ func (c *messageShow) Run(ctx context.Context, t *Terminal) error {
 	}
 	var rows [][]string
 	for _, e := range m.Events {
-		rows = append(rows, []string{moment(e.At), e.Kind, e.Recipient, e.Reply})
+		rows = append(rows, []string{moment(e.At), e.Kind, e.Recipient, e.Reply, hand(e)})
 	}
-	if err := t.table("TIME|WHAT|RECIPIENT|REPLY", rows); err != nil || len(m.Queued) == 0 {
+	if err := t.table("TIME|WHAT|RECIPIENT|REPLY|BY HAND", rows); err != nil || len(m.Queued) == 0 {
 		return err
 	}
 	if err := t.say(""); err != nil {
 		return err
 	}
 	return t.items(m.Queued)
+}
+
+// hand says who acted and why, or why it is held.
+func hand(e admin.Event) string {
+	if e.Actor != "" && e.Reason != "" {
+		return e.Actor + ": " + e.Reason
+	}
+	return e.Actor + e.Reason
 }
 
 // gone makes "not there" the answer no.

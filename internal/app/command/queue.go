@@ -75,13 +75,14 @@ type chosen struct {
 	Domain   string          `help:"All recipients of this domain." placeholder:"DOMAIN"`
 	Customer ids.Tenant      `help:"Only of this customer." placeholder:"ID"`
 	All      bool            `help:"Everything that is waiting."`
+	Reason   string          `help:"Why, for those who look at the message later." placeholder:"TEXT"`
 }
 
 func (c *chosen) run(ctx context.Context, t *Terminal, op admin.Op[admin.Selection, admin.Count], done string) error {
 	if len(c.IDs) == 0 && c.Message == 0 && c.Domain == "" && !c.All {
 		return usage(fault.New(fault.Invalid, "Say which: ids, --message, --domain or --all."))
 	}
-	n, err := call(ctx, t, &c.where, op, admin.Selection{Customer: c.Customer, IDs: c.IDs, Message: c.Message, Domain: c.Domain, Everything: c.All})
+	n, err := call(ctx, t, &c.where, op, admin.Selection{Customer: c.Customer, IDs: c.IDs, Message: c.Message, Domain: c.Domain, Everything: c.All, Reason: c.Reason})
 	if err != nil {
 		return err
 	}

@@ -42,10 +42,10 @@ type Queue interface {
 	List(ctx context.Context, s scope.Scope, f queue.Filter) ([]queue.Item, error)
 	OfMessage(ctx context.Context, s scope.Scope, m ids.Message) ([]queue.Item, error)
 	Counts(ctx context.Context, s scope.Scope) (map[queue.State]int64, error)
-	Retry(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
-	Fail(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
-	Hold(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
-	Release(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
+	Retry(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
+	Fail(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
+	Hold(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
+	Release(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
 	Cancel(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
 	Pause(ctx context.Context, p queue.Pause) (queue.Pause, error)
 	Pauses(ctx context.Context, s scope.Scope) ([]queue.Pause, error)
@@ -112,6 +112,7 @@ type Selection struct {
 	Message    ids.Message     `json:"message,omitzero"`
 	Domain     string          `json:"domain,omitzero"`
 	Everything bool            `json:"everything,omitzero"`
+	Reason     string          `json:"reason,omitzero"` // why; kept in the messages' history
 }
 
 // Count is on how many something was done.
@@ -181,6 +182,8 @@ type Event struct {
 	Kind      string    `json:"kind"`
 	Recipient string    `json:"recipient,omitempty"`
 	Reply     string    `json:"reply,omitempty"`
+	Actor     string    `json:"actor,omitempty"`  // in which capacity somebody acted by hand
+	Reason    string    `json:"reason,omitempty"` // in their words, or why it is held
 }
 
 // Deleted is what the deletion of a message did.

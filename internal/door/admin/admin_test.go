@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/evidence"
@@ -34,6 +35,7 @@ type fakeQueue struct {
 	scope  scope.Scope
 	sel    queue.Selection
 	filter queue.Filter
+	by     queue.Hand
 }
 
 func (q *fakeQueue) List(_ context.Context, s scope.Scope, f queue.Filter) ([]queue.Item, error) {
@@ -42,12 +44,12 @@ func (q *fakeQueue) List(_ context.Context, s scope.Scope, f queue.Filter) ([]qu
 	return []queue.Item{{ID: 7, Message: 5, Tenant: 3, Recipient: a, State: queue.Held, Why: "asked"}}, err
 }
 
-func (q *fakeQueue) Retry(_ context.Context, s scope.Scope, sel queue.Selection) (int, error) {
-	q.scope, q.sel = s, sel
+func (q *fakeQueue) Retry(_ context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error) {
+	q.scope, q.sel, q.by = s, sel, by
 	return 4, nil
 }
 
-func (q *fakeQueue) Fail(context.Context, scope.Scope, queue.Selection) (int, error) {
+func (q *fakeQueue) Fail(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error) {
 	return 0, fault.New(fault.NotFound, "Nothing there.").WithHint("look again")
 }
 
@@ -90,8 +92,8 @@ func TestOperationsReachTheParts(t *testing.T) {
 	if q.scope != scope.Tenant(3) || q.filter != (queue.Filter{State: queue.Held, Domain: "example.net", Limit: 9}) {
 		t.Errorf("asked %+v in %+v", q.filter, q.scope)
 	}
-	n, err := Call(t.Context(), c, QueueRetry, Selection{IDs: []ids.Recipient{7}})
-	if err != nil || n.Count != 4 || q.scope != scope.Everyone || len(q.sel.IDs) != 1 {
+	n, err := Call(t.Context(), c, QueueRetry, Selection{IDs: []ids.Recipient{7}, Reason: "asked"})
+	if err != nil || n.Count != 4 || q.scope != scope.Everyone || len(q.sel.IDs) != 1 || q.by != (queue.Hand{Actor: history.ByOperator, Reason: "asked"}) {
 		t.Errorf("retry: %+v %v, asked %+v", n, err, q.sel)
 	}
 	if want := "queue.retry " + ids.Recipient(7).String(); len(*done) != 1 || (*done)[0] != want {

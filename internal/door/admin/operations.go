@@ -8,6 +8,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/product/relay"
 )
@@ -21,12 +22,20 @@ func (s *Server) queue(mux *http.ServeMux, p Parts) {
 		list, err := p.Queue.List(ctx, scopeOf(f.Customer), queue.Filter{State: state, Domain: f.Domain, After: f.After, Limit: f.Limit})
 		return items(list), err
 	})
-	type method = func(Queue) func(context.Context, scope.Scope, queue.Selection) (int, error)
+	type method = func(Queue) func(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error)
 	for op, do := range map[Op[Selection, Count]]method{
-		QueueRetry:   func(q Queue) func(context.Context, scope.Scope, queue.Selection) (int, error) { return q.Retry },
-		QueueFail:    func(q Queue) func(context.Context, scope.Scope, queue.Selection) (int, error) { return q.Fail },
-		QueueHold:    func(q Queue) func(context.Context, scope.Scope, queue.Selection) (int, error) { return q.Hold },
-		QueueRelease: func(q Queue) func(context.Context, scope.Scope, queue.Selection) (int, error) { return q.Release },
+		QueueRetry: func(q Queue) func(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error) {
+			return q.Retry
+		},
+		QueueFail: func(q Queue) func(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error) {
+			return q.Fail
+		},
+		QueueHold: func(q Queue) func(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error) {
+			return q.Hold
+		},
+		QueueRelease: func(q Queue) func(context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error) {
+			return q.Release
+		},
 	} {
 		act(s, mux, p, op, selected, func(ctx context.Context, sel Selection) (Count, error) {
 			if p.Queue == nil {
@@ -35,7 +44,8 @@ func (s *Server) queue(mux *http.ServeMux, p Parts) {
 			if len(sel.IDs) == 0 && sel.Message == 0 && sel.Domain == "" && !sel.Everything {
 				return Count{}, fault.New(fault.Invalid, "Say which: recipients by id, a message, a domain, or everything.")
 			}
-			n, err := do(p.Queue)(ctx, scopeOf(sel.Customer), queue.Selection{IDs: sel.IDs, Message: sel.Message, Domain: sel.Domain, Everything: sel.Everything})
+			n, err := do(p.Queue)(ctx, scopeOf(sel.Customer), queue.Selection{IDs: sel.IDs, Message: sel.Message, Domain: sel.Domain, Everything: sel.Everything},
+				queue.Hand{Actor: history.ByOperator, Reason: sel.Reason})
 			return Count{n}, err
 		})
 	}
@@ -82,6 +92,14 @@ func (s *Server) pauses(mux *http.ServeMux, p Parts) {
 		}
 		return Count{n}, err
 	})
+}
+
+// reasonOf leaves out what is no reason: the notice that an event names.
+func reasonOf(e history.Event) string {
+	if e.Kind == history.Notified {
+		return ""
+	}
+	return e.Detail.Note
 }
 
 // selected is what a selection names, where that is one thing.
@@ -261,7 +279,8 @@ func (s *Server) messages(mux *http.ServeMux, p Parts) {
 		}
 		for _, e := range events {
 			out.Customer = e.Tenant
-			out.Events = append(out.Events, Event{At: e.At, Kind: e.Kind.String(), Recipient: strings.Join(e.Detail.Recipients, ", "), Reply: e.Detail.Reply})
+			out.Events = append(out.Events, Event{At: e.At, Kind: e.Kind.String(), Recipient: strings.Join(e.Detail.Recipients, ", "), Reply: e.Detail.Reply,
+				Actor: string(e.Detail.Actor), Reason: reasonOf(e)})
 		}
 		queued, err := p.Queue.OfMessage(ctx, scopeOf(in.Customer), in.Message)
 		out.Queued = items(queued)

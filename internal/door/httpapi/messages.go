@@ -60,6 +60,8 @@ type TimelineEntry struct {
 	Recipient string    `json:"recipient,omitempty"`
 	Reply     string    `json:"reply,omitempty"`
 	By        string    `json:"by,omitempty"`
+	Actor     string    `json:"actor,omitempty" doc:"Who acted by hand: operator, owner, admin, developer, viewer, or token for a program."`
+	Reason    string    `json:"reason,omitempty" doc:"In the words of who acted by hand, or why it is held."`
 	Text      string    `json:"text"`
 }
 
@@ -200,7 +202,7 @@ func stateAfter(k history.Kind, was string) string {
 		return "failed"
 	case history.Held:
 		return "held"
-	case history.Released:
+	case history.Released, history.Retried:
 		return "queued"
 	case history.Accepted, history.Notified, history.Superseded:
 	}
@@ -225,8 +227,14 @@ func timelineOf(e history.Event) TimelineEntry {
 	if e.Recipient != 0 && len(e.Detail.Recipients) == 1 {
 		t.Recipient = e.Detail.Recipients[0]
 	}
-	if e.Detail.Note != "" {
-		t.Text += " " + e.Detail.Note
+	if e.Kind != history.Notified {
+		t.Actor, t.Reason = string(e.Detail.Actor), e.Detail.Note
+	}
+	if e.Kind == history.Failed && t.Actor != "" {
+		t.Text = "Given up by hand."
+	}
+	if t.Reason != "" {
+		t.Text += " " + t.Reason
 	}
 	return t
 }
@@ -234,7 +242,7 @@ func timelineOf(e history.Event) TimelineEntry {
 var saying = map[history.Kind]string{
 	history.Accepted: "Accepted for delivery.", history.Delivered: "Delivered.", history.Deferred: "Not now; it will be tried again.",
 	history.Failed: "Refused for good.", history.Expired: "Given up: its time was over.", history.Suppressed: "Not sent.",
-	history.Cancelled: "Cancelled.", history.Held: "Held.", history.Released: "Let go.",
+	history.Cancelled: "Cancelled.", history.Held: "Held.", history.Released: "Let go.", history.Retried: "Tried again at once.",
 	history.Notified: "The sender was told.", history.Superseded: "A late answer; it changed nothing.",
 }
 

@@ -3,11 +3,13 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/protect/access"
 )
@@ -52,6 +54,7 @@ type queueTarget struct {
 		Message  string   `json:"message,omitempty" maxLength:"64"`
 		Domain   string   `json:"domain,omitempty" maxLength:"255"`
 		Customer string   `json:"customer,omitempty" maxLength:"64"`
+		Reason   string   `json:"reason,omitempty" maxLength:"500" doc:"Why; the messages' timelines show it, and the queue while they are held."`
 	}
 }
 
@@ -86,7 +89,7 @@ func (a *API) queueRoutes() {
 	register(a, op{id: "summarise-queue", method: http.MethodGet, path: "/v1/queue/summary", summary: "The queue by recipient domain and customer", tag: "queue", needs: access.QueueRead}, a.summariseQueue)
 	for _, act := range []struct {
 		id, path, summary string
-		do                func(*queue.Queue, context.Context, scope.Scope, queue.Selection) (int, error)
+		do                func(*queue.Queue, context.Context, scope.Scope, queue.Selection, queue.Hand) (int, error)
 	}{
 		{"retry-queue", "/v1/queue/retry", "Try recipients again now", (*queue.Queue).Retry},
 		{"release-queue", "/v1/queue/release", "Let held recipients go", (*queue.Queue).Release},
@@ -99,13 +102,30 @@ func (a *API) queueRoutes() {
 				if err != nil {
 					return nil, err
 				}
-				n, err := act.do(a.parts.Queue, ctx, in2, sel)
+				n, err := act.do(a.parts.Queue, ctx, in2, sel, queue.Hand{Actor: handOf(who), Reason: strings.TrimSpace(in.Body.Reason)})
 				return &queueResultOut{QueueResult{n}}, err
 			})
 	}
 	register(a, op{id: "list-pauses", method: http.MethodGet, path: "/v1/queue/pauses", summary: "List pauses", tag: "queue", needs: access.QueueRead}, a.listPauses)
-	register(a, op{id: "pause-queue", method: http.MethodPost, path: "/v1/queue/pause", summary: "Pause deliveries to a domain, or of a customer", tag: "queue", needs: access.QueueManage}, a.pauseQueue)
+	register(a, op{id: "pause-queue", method: http.MethodPost, path: "/v1/queue/pause", summary: "Pause deliveries to a domain, or of a customer; what is paused already gets the new reason", tag: "queue", needs: access.QueueManage}, a.pauseQueue)
 	register(a, op{id: "resume-queue", method: http.MethodPost, path: "/v1/queue/resume", summary: "End a pause", tag: "queue", needs: access.QueueManage}, a.resumeQueue)
+}
+
+// handOf is the capacity in which somebody acts by hand; history keeps no name.
+func handOf(who Asker) history.Actor {
+	switch who.Role {
+	case access.Operator:
+		return history.ByOperator
+	case access.Owner:
+		return history.ByOwner
+	case access.Admin:
+		return history.ByAdmin
+	case access.Developer:
+		return history.ByDeveloper
+	case access.Viewer:
+		return history.ByViewer
+	}
+	return history.ByToken
 }
 
 // within narrows the asker's scope to one customer, where one is named.

@@ -21,7 +21,8 @@ var Declaration = pledge.Declaration{
 		{
 			Name: records, About: pledge.Correspondent,
 			What: "of each message: envelope sender and recipients, sender IP, Message-ID, subject, date received, the server's " +
-				"response and the processing time; of outbound mail also size, tags, the host that answered and the number of attempts",
+				"response and the processing time; of outbound mail also size, tags, the host that answered and the number of attempts; " +
+				"when somebody acted on it by hand, in which capacity, and the reason given",
 			Purpose: "show a customer what happened to its mail, and find faults",
 			Basis:   pledge.Contract,
 			Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},

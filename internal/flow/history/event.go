@@ -27,9 +27,10 @@ const (
 	Released   Kind = 9  // a person let it go on
 	Notified   Kind = 10 // the sender was sent a delivery status notification
 	Superseded Kind = 11 // an outcome that came after its lease was lost; it changed nothing
+	Retried    Kind = 12 // a person had it tried again at once
 )
 
-var kindNames = [...]string{"", "accepted", "delivered", "deferred", "failed", "expired", "suppressed", "cancelled", "held", "released", "notified", "superseded"}
+var kindNames = [...]string{"", "accepted", "delivered", "deferred", "failed", "expired", "suppressed", "cancelled", "held", "released", "notified", "superseded", "retried"}
 
 // String is the kind as the API spells it.
 func (k Kind) String() string {
@@ -103,7 +104,7 @@ type Event struct {
 // Detail is what an event says of persons; it is sealed as one value. Which
 // fields are set depends on kind and direction: an inbound record is made of
 // IP, MessageID, Sender, Recipients, Subject, the event's time, Reply and Took,
-// and of nothing else.
+// and of nothing else; what a person does to mail adds Actor and Note.
 type Detail struct {
 	Sender     string
 	Recipients []string
@@ -117,8 +118,22 @@ type Detail struct {
 	Size       int64         // outbound only
 	Attempts   int
 	Tags       []string // outbound only
-	Note       string   // our own words: why it is held, who released it (an id)
+	Actor      Actor    // who acted by hand, or ""
+	Note       string   // why it is held, the words of who acted, or the notice (an id)
 }
+
+// Actor is in which capacity somebody acted on mail by hand. It is no name.
+type Actor string
+
+// The actors.
+const (
+	ByOperator  Actor = "operator"
+	ByOwner     Actor = "owner"
+	ByAdmin     Actor = "admin"
+	ByDeveloper Actor = "developer"
+	ByViewer    Actor = "viewer"
+	ByToken     Actor = "token" // a program
+)
 
 const detailVersion = 1
 
@@ -137,6 +152,7 @@ func (d *Detail) append(dst []byte) []byte {
 	w.Int(int64(d.Attempts))
 	w.Strings(d.Tags)
 	w.String(d.Note)
+	w.String(string(d.Actor))
 	return w.Bytes()
 }
 
@@ -158,6 +174,7 @@ func readDetail(b []byte) (d Detail, err error) {
 	d.Attempts = int(r.Int())
 	d.Tags = r.Strings()
 	d.Note = r.String()
+	d.Actor = Actor(r.String())
 	return d, r.Err()
 }
 
@@ -200,6 +217,9 @@ func (d *Detail) redact(fields []Field, values []string) {
 		}
 	}
 	d.Reply = Without(d.Reply, values)
+	if d.Actor != "" { // a person's words; our own name nobody
+		d.Note = Without(d.Note, values)
+	}
 }
 
 // Without removes every occurrence of the values from a text, in any case.

@@ -11,7 +11,7 @@ create table history (
   recipient int  not null,
   tenant    int  not null,
   direction int  not null,
-  kind      int  not null check (kind between 1 and 11),
+  kind      int  not null check (kind between 1 and 12),
   at        int  not null,
   attempt   int  not null,
   sealed    blob not null

@@ -56,7 +56,7 @@ func (k Kind) final() bool {
 	switch k {
 	case Delivered, Failed, Expired, Suppressed, Cancelled:
 		return true
-	case Accepted, Deferred, Held, Released, Notified, Superseded:
+	case Accepted, Deferred, Held, Released, Retried, Notified, Superseded:
 	}
 	return false
 }

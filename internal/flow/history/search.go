@@ -158,23 +158,31 @@ func summarise(events []Event) (Summary, bool) {
 
 // StateOf reads a message's state off its events, oldest first.
 func StateOf(events []Event) State {
-	last := map[ids.Recipient]Kind{}
-	expected := 0
+	whole, expected := StateQueued, 0
+	last, tried := map[ids.Recipient]State{}, map[ids.Recipient]bool{}
 	for _, e := range events {
 		switch e.Kind {
 		case Accepted:
 			expected = len(e.Detail.Recipients)
-		case Delivered, Deferred, Failed, Expired, Suppressed, Cancelled, Held, Released:
-			last[e.Recipient] = e.Kind
+		case Delivered, Deferred, Failed, Expired, Suppressed, Cancelled, Held, Released, Retried:
+			state := stateOfKind(e.Kind)
+			if tried[e.Recipient] = tried[e.Recipient] || e.Kind == Deferred; state == StateQueued && tried[e.Recipient] {
+				state = StateDeferred
+			}
+			if e.Recipient == 0 {
+				whole = state // until it is told of one by one
+				continue
+			}
+			last[e.Recipient] = state
 		case Notified, Superseded:
 		}
 	}
-	seen := map[State]int{}
-	for _, k := range last {
-		seen[stateOfKind(k)]++
+	seen := map[State]bool{}
+	for _, s := range last {
+		seen[s] = true
 	}
-	if open := expected - len(last); open > 0 {
-		seen[StateQueued] += open
+	if expected > len(last) || len(last) == 0 {
+		seen[whole] = true
 	}
 	if len(seen) > 1 {
 		return StateMixed
@@ -195,7 +203,7 @@ func stateOfKind(k Kind) State {
 		return StateFailed
 	case Held:
 		return StateHeld
-	case Accepted, Released, Notified, Superseded:
+	case Accepted, Released, Retried, Notified, Superseded:
 	}
 	return StateQueued
 }

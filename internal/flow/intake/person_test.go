@@ -235,7 +235,7 @@ func TestRestrictedMailWaits(t *testing.T) {
 	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
 		p := newPersons(t, d)
 		m := p.hold(tenant, "ann@src.test", mail, "bob@dst.test", "carol@dst.test")
-		if _, err := p.queue.Release(t.Context(), scope.Tenant(tenant), queue.Selection{Message: m.Message}); err != nil {
+		if _, err := p.queue.Release(t.Context(), scope.Tenant(tenant), queue.Selection{Message: m.Message}, queue.Hand{}); err != nil {
 			t.Fatal(err)
 		}
 		bob := subject(p, scope.Tenant(tenant), "bob@dst.test")

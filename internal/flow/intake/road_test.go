@@ -239,7 +239,7 @@ func TestEachRecipientHasItsOwnOutcome(t *testing.T) {
 		if err != nil || len(items) != 1 || items[0].Recipient.Local() != "later" || items[0].LastReply != "450 4.2.0 try later" || items[0].State != queue.Ready {
 			t.Fatalf("queue %+v, %v", items, err)
 		}
-		if n, err := r.queue.Retry(t.Context(), scope.Tenant(tenant), queue.Selection{Message: receipt.Message}); n != 1 || err != nil {
+		if n, err := r.queue.Retry(t.Context(), scope.Tenant(tenant), queue.Selection{Message: receipt.Message}, queue.Hand{}); n != 1 || err != nil {
 			t.Fatalf("retried %d, %v", n, err)
 		}
 		got := r.courier.wait(t, 1)

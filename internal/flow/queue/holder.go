@@ -12,7 +12,6 @@ import (
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/outcome"
-	"mailvow/internal/keep/db"
 )
 
 // Holder reaches one person's mail that still waits: what goes to the person,
@@ -29,7 +28,7 @@ func (q *Queue) Holder(found *history.Holder) *Holder { return &Holder{q, found}
 // HolderName implements pledge.Holder.
 func (p *Holder) HolderName() string { return "queue" }
 
-// waits is one recipient's row that has to do with the person.
+// waits is one recipient's row, opened; a holder's also with its message.
 type waits struct {
 	leased
 	row
@@ -201,31 +200,28 @@ func (p *Holder) Correct(context.Context, pledge.Subject, pledge.Correction) (in
 }
 
 // restricted marks a row that waits because its person asked for it.
-const restricted = "restricted at the person's request"
+const (
+	restricted = "restricted at the person's request"
+	lifted     = "the person's restriction was lifted"
+)
 
 // Restrict implements pledge.Holder: what waits is held, and let go when the
 // restriction is lifted. What is under way now is not stopped.
 func (p *Holder) Restrict(ctx context.Context, s pledge.Subject, on bool) (int, error) {
 	count := 0
 	err := p.each(ctx, s, func(w waits) error {
-		to, why := Held, restricted
-		if !on {
-			to, why = Ready, ""
-		}
-		if on == (w.Why == restricted) || (on && w.state == Leased) {
+		if on == (w.Why == restricted) || w.state == Leased {
 			return nil
 		}
-		w.Why = why
-		sealed, err := p.q.sealRow(w.tenant, w.id, &w.row)
-		if err != nil {
-			return err
+		was, kind, by := w.state, history.Held, Hand{Reason: restricted}
+		if w.state, w.Why = Held, restricted; !on {
+			w.state, w.Why, kind, by = Ready, "", history.Released, Hand{Reason: lifted}
 		}
-		all, tenant := scope.Tenant(w.tenant).Args()
-		return p.q.DB.Change(ctx, "restrict a recipient", func(tx *db.Tx) error {
-			n, err := tx.Do(ctx, p.q.set, "restrict", int64(w.id), w.token, int64(to), sealed, all, tenant)
-			count += int(n)
-			return err
-		})
+		moved, err := p.q.move(ctx, &w, was, kind, by)
+		if moved {
+			count++
+		}
+		return err
 	})
 	p.q.feed()
 	return count, fault.Wrap(err, "restrict a person's mail in the queue")
@@ -239,7 +235,7 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 	gone := pledge.Erased{Category: queued, Epoch: p.q.config.Expiry + keysAfter}
 	o := outcome.ByUs(outcome.Cancelled, 554, "5.3.0", "The message was cancelled.")
 	err := p.each(ctx, s, func(w waits) error {
-		took, err := p.q.takeOut(ctx, scope.Tenant(w.tenant), w.id, o)
+		took, err := p.q.takeOut(ctx, scope.Tenant(w.tenant), w.id, o, Hand{})
 		switch {
 		case fault.Is(err, fault.NotFound):
 			return nil

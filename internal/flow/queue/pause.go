@@ -26,27 +26,69 @@ type Pause struct {
 
 const pauseTable = "queue_pause"
 
-// Pause begins one. Attempts under way are finished.
+// Pause begins one. Attempts under way are finished. What is paused already
+// stays paused as it was: the answer is the pause in force, with the new reason
+// where one is given.
 func (q *Queue) Pause(ctx context.Context, p Pause) (Pause, error) {
 	p.ID, p.At = ids.New[ids.Job](q.IDs), q.Clock.Now()
 	if p.Domain != "" {
-		p.site = q.siteOf(p.Domain)
+		if p.site = q.siteOf(p.Domain); p.site == 0 {
+			return p, fault.New(fault.Unavailable, "The key store does not answer, so that no domain can be paused.")
+		}
 	}
+	fresh := p
+	err := q.DB.Change(ctx, "pause deliveries", func(tx *db.Tx) (err error) {
+		p, err = q.pauseIn(ctx, tx, fresh)
+		return err
+	})
+	if err != nil {
+		return p, fault.Wrap(err, "pause deliveries")
+	}
+	return p, q.RefreshPauses(ctx)
+}
+
+// pauseIn writes a pause, or finds the one that there is.
+func (q *Queue) pauseIn(ctx context.Context, tx *db.Tx, p Pause) (Pause, error) {
+	sealed, err := q.sealPause(p)
+	if err != nil {
+		return p, err
+	}
+	n, err := tx.Do(ctx, q.set, "add_pause", int64(p.ID), int64(p.Tenant), p.site, clock.Micros(p.At), sealed)
+	if err != nil || n == 1 {
+		return p, err
+	}
+	var id, at int64
+	if err := tx.One(ctx, q.set, "pause_of", []any{int64(p.Tenant), p.site}, &id, &at, &sealed); err != nil {
+		return p, err
+	}
+	old := Pause{ID: ids.Job(id), Tenant: p.Tenant, site: p.site, At: clock.FromMicros(at)}
+	if err := q.openPause(&old, sealed); err != nil || p.Reason == "" || p.Reason == old.Reason {
+		return old, err
+	}
+	old.Reason = p.Reason
+	if sealed, err = q.sealPause(old); err != nil {
+		return old, err
+	}
+	_, err = tx.Do(ctx, q.set, "change_pause", id, sealed)
+	return old, err
+}
+
+func (q *Queue) sealPause(p Pause) ([]byte, error) {
 	w := pack.To(nil, 1)
 	w.String(p.Domain)
 	w.String(p.Reason)
 	sealed, err := q.Vault.Seal(nil, p.Tenant, vault.Platform, vault.AD{Table: pauseTable, Row: int64(p.ID)}, w.Bytes())
+	return sealed, fault.Wrap(err, "seal pause")
+}
+
+func (q *Queue) openPause(p *Pause, sealed []byte) error {
+	plain, err := q.Vault.Open(nil, p.Tenant, vault.AD{Table: pauseTable, Row: int64(p.ID)}, sealed)
 	if err != nil {
-		return p, fault.Wrap(err, "seal pause")
+		return fault.Wrap(err, "open pause")
 	}
-	err = q.DB.Change(ctx, "pause deliveries", func(tx *db.Tx) error {
-		_, err := tx.Do(ctx, q.set, "add_pause", int64(p.ID), int64(p.Tenant), p.site, clock.Micros(p.At), sealed)
-		return err
-	})
-	if err != nil {
-		return p, err
-	}
-	return p, q.RefreshPauses(ctx)
+	r, _ := pack.From(plain)
+	p.Domain, p.Reason = r.String(), r.String()
+	return r.Err()
 }
 
 // Resume ends a pause and lets go what it set aside, a thousand rows a commit.
@@ -100,13 +142,10 @@ func (q *Queue) Pauses(ctx context.Context, s scope.Scope) ([]Pause, error) {
 		if err := scan(&id, &owner, &site, &at, &sealed); err != nil {
 			return err
 		}
-		plain, err := q.Vault.Open(nil, ids.Tenant(owner), vault.AD{Table: pauseTable, Row: id}, sealed)
-		if err != nil {
-			return fault.Wrap(err, "open pause")
-		}
-		r, _ := pack.From(plain)
-		list = append(list, Pause{ID: ids.Job(id), Tenant: ids.Tenant(owner), site: site, At: clock.FromMicros(at), Domain: r.String(), Reason: r.String()})
-		return r.Err()
+		p := Pause{ID: ids.Job(id), Tenant: ids.Tenant(owner), site: site, At: clock.FromMicros(at)}
+		err := q.openPause(&p, sealed)
+		list = append(list, p)
+		return err
 	})
 	return list, fault.Wrap(err, "list pauses")
 }

@@ -153,7 +153,7 @@ type Queue struct {
 }
 
 type bulks struct {
-	addMessage, addBody, add, done, again, dropMessage, dropBody *db.Bulk
+	addMessage, addBody, add, done, again, byHand, dropMessage, dropBody *db.Bulk
 }
 
 // New makes the queue of this node. Start begins delivering.
@@ -165,7 +165,7 @@ func New(p Parts, c Config) *Queue {
 		set: set, lanes: newLanes(c.PerLane, c.Window), hungry: make(chan struct{}, 1),
 		bulk: bulks{
 			addMessage: set.Bulk("add_message"), addBody: set.Bulk("add_body"), add: set.Bulk("add"),
-			done: set.Bulk("done"), again: set.Bulk("again"), dropMessage: set.Bulk("drop_message"), dropBody: set.Bulk("drop_body"),
+			done: set.Bulk("done"), again: set.Bulk("again"), byHand: set.Bulk("by_hand"), dropMessage: set.Bulk("drop_message"), dropBody: set.Bulk("drop_body"),
 		},
 	}
 }
@@ -229,6 +229,7 @@ type work struct {
 	entries []entry
 	held    int64 // bytes of content counted against the memory bound
 	content *Stored
+	by      Hand // who decided the outcome, where no host did
 }
 
 // entry is the queue row of one recipient of a parcel.

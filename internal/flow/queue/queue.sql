@@ -40,8 +40,10 @@ create table queue_pause (
   tenant int  not null, -- 0: of every customer
   site   int  not null, -- keyed hash of the recipients' domain; 0: every domain
   at     int  not null,
-  sealed blob not null  -- domain, reason, who (class content)
+  sealed blob not null  -- domain, reason (class platform)
 );
+-- The same thing is paused once.
+create unique index queue_pause_what on queue_pause (tenant, site);
 
 -- bulk: add_message (id int, tenant int, direction int, class int, size int, place text, key blob, sealed blob)
 insert into message (id, tenant, direction, class, size, place, key, sealed)
@@ -120,30 +122,22 @@ where id = $1 and ($2 = 1 or tenant = $3)
 
 -- query: page
 select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
-where id > $1 and ($2 = 1 or tenant = $3) and ($4 = 0 or state = $4) and ($5 = 0 or site = $5) order by id limit $6
+where id > $1 and ($2 = 1 or tenant = $3) and ($4 = 0 or state = $4) and ($5 = cast(0 as bigint) or site = $5) order by id limit $6
 
 -- query: of_message
 select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
 where message = $1 and ($2 = 1 or tenant = $3) order by id limit 100000
 
--- query: hold
--- A leased row is left to its courier, here and below.
-update queue set state = 3, due = $2 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
-
--- query: retry
-update queue set state = 1, due = $2 where id = $1 and state in (1, 4) and ($3 = 1 or tenant = $4)
-
--- query: release
-update queue set state = 1, due = $2 where id = $1 and state = 3 and ($3 = 1 or tenant = $4)
+-- bulk: by_hand (id int, token int, was int, state int, due int, sealed blob)
+-- A person holds, releases or hurries a recipient. A leased row is left to its courier, here and below.
+update queue set state = r.state, due = r.due, sealed = r.sealed
+from rows r where queue.id = r.id and queue.token = r.token and queue.state = r.was and queue.state in (1, 3, 4)
+returning queue.id
 
 -- query: take
 -- A person takes a row out: leased under a new token by this node, to be settled as cancelled.
 update queue set state = 2, node = $2, token = token + 1 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
 returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
-
--- query: restrict
--- A person asked that nothing be done with it, or lifted that.
-update queue set state = $3, sealed = $4 where id = $1 and token = $2 and state in (1, 3, 4) and ($5 = 1 or tenant = $6)
 
 -- query: old_messages
 -- What was accepted before a day and still waits, for keys whose time is over.
@@ -168,7 +162,7 @@ where ($1 = 1 or tenant = $2) group by site, tenant, state order by 4 desc limit
 -- query: resume
 -- Rows that a pause had set aside; those that another pause still covers are set aside again when leased.
 update queue set state = 1 where id in (
-  select id from queue where state = 4 and ($1 = 0 or tenant = $1) and ($2 = 0 or site = $2) and ($3 = 1 or tenant = $4) limit $5)
+  select id from queue where state = 4 and ($1 = cast(0 as bigint) or tenant = $1) and ($2 = cast(0 as bigint) or site = $2) and ($3 = 1 or tenant = $4) limit $5)
 
 -- query: set_aside
 update queue set state = 4, attempt = attempt - 1 where id = $1 and token = $2 and state = 2
@@ -185,8 +179,15 @@ select place from message where place in (select value from json_each($1))
 -- query: blobs_in_use [postgres]
 select place from message where place in (select value from jsonb_array_elements_text($1::jsonb))
 
+-- query: pause_of
+select id, at, sealed from queue_pause where tenant = $1 and site = $2
+
 -- query: add_pause
-insert into queue_pause (id, tenant, site, at, sealed) values ($1, $2, $3, $4, $5)
+-- Nothing is added where another node was faster.
+insert into queue_pause (id, tenant, site, at, sealed) values ($1, $2, $3, $4, $5) on conflict (tenant, site) do nothing
+
+-- query: change_pause
+update queue_pause set sealed = $2 where id = $1
 
 -- query: pauses
 select id, tenant, site, at, sealed from queue_pause where ($1 = 1 or tenant = $2) order by id

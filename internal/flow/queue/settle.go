@@ -193,7 +193,7 @@ func (s *settlement) write(kind history.Kind, i int, o *outcome.Outcome) error {
 			}
 		}
 	}
-	d := history.Detail{Recipients: []string{p.Recipients[i].Address.Text()}, Reply: o.Reply.String(), Took: o.Took}
+	d := history.Detail{Recipients: []string{p.Recipients[i].Address.Text()}, Reply: o.Reply.String(), Took: o.Took, Actor: s.w.by.Actor, Note: s.w.by.Reason}
 	if env.Direction != history.Inbound {
 		d.By, d.TLS, d.Attempts = o.By, o.TLS, s.w.entries[i].attempt
 	}

@@ -183,7 +183,7 @@ func (p *Point) add(k history.Kind, n int64) {
 		p.Deferred += n
 	case history.Failed, history.Expired, history.Suppressed:
 		p.Failed += n
-	case history.Cancelled, history.Held, history.Released, history.Notified, history.Superseded:
+	case history.Cancelled, history.Held, history.Released, history.Retried, history.Notified, history.Superseded:
 	}
 }
 

@@ -413,7 +413,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Pause deliveries to a domain, or of a customer */
+        /** Pause deliveries to a domain, or of a customer; what is paused already gets the new reason */
         post: operations["pause-queue"];
         delete?: never;
         options?: never;
@@ -1346,6 +1346,8 @@ export interface components {
             domain?: string;
             ids?: string[];
             message?: string;
+            /** @description Why; the messages' timelines show it, and the queue while they are held. */
+            reason?: string;
         };
         RestrictInBody: {
             address: string;
@@ -1430,10 +1432,14 @@ export interface components {
             until: string | null;
         };
         TimelineEntry: {
+            /** @description Who acted by hand: operator, owner, admin, developer, viewer, or token for a program. */
+            actor?: string;
             /** Format: date-time */
             at: string;
             by?: string;
             kind: string;
+            /** @description In the words of who acted by hand, or why it is held. */
+            reason?: string;
             recipient?: string;
             reply?: string;
             text: string;

@@ -149,7 +149,7 @@ function next(r: RecipientRow): string {
 
 /** What the entry says beyond its own heading: "Held. By a person." is "By a person." */
 export function beyond(e: TimelineEntry): string {
-  const plain = ['accepted', 'delivered', 'cancelled', 'held', 'released'].includes(e.kind);
+  const plain = ['accepted', 'delivered', 'cancelled', 'held', 'released', 'retried'].includes(e.kind);
   return plain ? e.text.slice(e.text.indexOf('.') + 1).trim() : e.text;
 }
 
@@ -163,6 +163,7 @@ const looks: Record<string, Look> = {
   suppressed: { icon: IconHandStop, tone: 'bad' },
   held: { icon: IconHandStop, tone: 'hold' },
   released: { icon: IconPlayerPlay, tone: 'live' },
+  retried: { icon: IconPlayerPlay, tone: 'live' },
   notified: { icon: IconMailForward, tone: 'wait' },
   superseded: { icon: IconPoint, tone: 'calm' },
   cancelled: { icon: IconX, tone: 'calm' },
@@ -200,9 +201,15 @@ function Timeline({ entries }: { entries: TimelineEntry[] }) {
                   {beyond(e)}
                 </Text>
               )}
-              {(e.recipient || e.by) && (
+              {(e.recipient || e.by || e.actor) && (
                 <Text size="xs" c="dimmed" className={css.break}>
-                  {[e.recipient, e.by && t.message.by(e.by)].filter(Boolean).join(' ')}
+                  {[
+                    e.recipient,
+                    e.by && t.message.by(e.by),
+                    e.actor && t.message.byHand(t.message.actors[e.actor] ?? e.actor),
+                  ]
+                    .filter(Boolean)
+                    .join(' ')}
                 </Text>
               )}
               {e.reply && <code className={css.reply}>{e.reply}</code>}

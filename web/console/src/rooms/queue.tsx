@@ -30,20 +30,51 @@ const posts = {
   release: (body: QueueTarget) => must(api.POST('/v1/queue/release', { body })),
 };
 
-/** Asks, acts, and says what came of it. */
+/** Asks, acts, and says what came of it; what others may wonder about takes a reason. */
 function act(kind: Act, target: QueueTarget, what: string, done?: () => void) {
+  if (kind === 'hold' || kind === 'fail') {
+    openForm(t.queue.ask[kind](what), (close) => (
+      <ReasonForm kind={kind} target={target} done={done} close={close} />
+    ));
+    return;
+  }
   ask({
     title: t.queue.ask[kind](what),
     text: t.queue.askText[kind],
     confirm: t.queue[kind],
-    danger: kind === 'fail',
-    act: async () => {
-      const { count: n } = (await posts[kind](target)) ?? {};
-      tell(t.queue.result[kind](n === undefined ? t.queue.someRecipients : t.queue.recipients(n)));
-      done?.();
-      await refresh();
-    },
+    act: () => run(kind, target, done),
   });
+}
+
+async function run(kind: Act, target: QueueTarget, done?: () => void) {
+  const { count: n } = (await posts[kind](target)) ?? {};
+  tell(t.queue.result[kind](n === undefined ? t.queue.someRecipients : t.queue.recipients(n)));
+  done?.();
+  await refresh();
+}
+
+type ReasonProps = { kind: 'hold' | 'fail'; target: QueueTarget; done?: () => void; close: () => void };
+
+function ReasonForm({ kind, target, done, close }: ReasonProps) {
+  const [reason, setReason] = useState('');
+  return (
+    <FormBox
+      submit={t.queue[kind]}
+      danger={kind === 'fail'}
+      cancel={close}
+      onSubmit={() => run(kind, { ...target, reason: reason.trim() || undefined }, done).then(close)}
+    >
+      <Text size="sm">{t.queue.askText[kind]}</Text>
+      <TextInput
+        label={t.queue.actReason}
+        description={t.queue.actReasonHelp}
+        maxLength={500}
+        value={reason}
+        onChange={(e) => setReason(e.currentTarget.value)}
+        data-autofocus
+      />
+    </FormBox>
+  );
 }
 
 export function QueueRoom() {
@@ -275,13 +306,18 @@ const recipientColumns: Column<QueueRow>[] = [
   { id: 'expires', title: t.queue.expires, wideOnly: true, cell: (r) => <When at={r.expires_at} /> },
   {
     id: 'reply',
-    title: t.queue.lastReply,
+    title: t.queue.why,
     grow: true,
-    cell: (r) => (
-      <code className={css.reply} title={r.why || r.last_reply}>
-        {r.why || r.last_reply || t.common.nothing}
-      </code>
-    ),
+    cell: (r) =>
+      r.why ? (
+        <Text size="sm" truncate title={r.why}>
+          {r.why}
+        </Text>
+      ) : (
+        <code className={css.reply} title={r.last_reply}>
+          {r.last_reply || t.common.nothing}
+        </code>
+      ),
   },
 ];
 
