@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 
 	"mailvow/internal/app/config"
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/door/admin"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -31,7 +34,7 @@ func (h *House) openAdmin(ctx context.Context) error {
 	}
 	operations := &operatorActs{h}
 	server := admin.New(admin.Parts{
-		Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: h.history, Keys: operations, Subjects: h.subjects, Eraser: h.eraser, Controls: h.controls, Acts: operations,
+		Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: h.history, Keys: operations, Subjects: h.subjects, Eraser: h.eraser, Controls: h.controls, People: operations, Acts: operations,
 	}, Version(), h.observe.For("door/admin").Log)
 	h.doors.list = append(h.doors.list, door{name: "admin", listener: listener, serve: server.Serve, shut: server.Shutdown})
 	return nil
@@ -63,6 +66,22 @@ func (o *operatorActs) RotateTenants(ctx context.Context) (int, error) {
 		}
 	}
 	return len(list), nil
+}
+
+// Link implements admin.People.
+func (o *operatorActs) Link(ctx context.Context, who address.Address) (admin.SignInLink, error) {
+	u, err := o.h.access.UserByEmail(ctx, scope.Everyone, who)
+	if fault.Is(err, fault.NotFound) {
+		return admin.SignInLink{}, fault.New(fault.NotFound, "No user has this address.").WithHint("the first administrator is made by mailvow init, others in the console or by POST /v1/users")
+	}
+	if err != nil {
+		return admin.SignInLink{}, err
+	}
+	if u.State != access.UserActive {
+		return admin.SignInLink{}, fault.New(fault.Conflict, "This user is "+string(u.State)+" and cannot sign in.")
+	}
+	link, until, err := o.h.access.Link(ctx, access.House(), scope.Everyone, u.ID)
+	return admin.SignInLink{User: u.ID, URL: o.h.signInURL(link), Until: until}, err
 }
 
 // RotateKEK implements admin.Keys. Which file the next start reads is the

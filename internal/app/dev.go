@@ -119,7 +119,7 @@ func (h *House) demo(ctx context.Context) (*Demo, error) {
 	u, link, err := h.demoLink(ctx)
 	d.Ready, d.Dir, d.Domain = true, h.paths().root, DevDomain
 	d.HTTP, d.MX, d.Submission, d.Submissions = net.JoinHostPort(host, port), h.doors.at("mx"), h.doors.at("submission"), h.doors.at("submissions")
-	d.SignIn = "http://" + net.JoinHostPort("localhost", port) + "/sign-in?link=" + link
+	d.SignIn = h.signInURL(link)
 	h.shown = shown{u.Tenant, d.lines()}
 	return d, err
 }

@@ -71,7 +71,7 @@ func Init(ctx context.Context, o InitOptions) (first First, err error) {
 	if err := writeNew(o.Config, text); err != nil {
 		return first, err
 	}
-	return First{Config: o.Config, KEK: c.Data.KEK, Admin: o.Admin.Text(), SignIn: consoleURL(c) + "/sign-in?link=" + link}, nil
+	return First{Config: o.Config, KEK: c.Data.KEK, Admin: o.Admin.Text(), SignIn: consoleURL(c) + signInPath + link}, nil
 }
 
 func exists(path string) error {
@@ -104,6 +104,16 @@ func firstAdmin(ctx context.Context, c *config.Config, who address.Address) (lin
 	}
 	link, _, err = h.access.Link(ctx, operator, scope.Everyone, u.ID)
 	return link, err
+}
+
+const signInPath = "/sign-in?link="
+
+// signInURL is what somebody opens to sign in at this running server.
+func (h *House) signInURL(link string) string {
+	if _, port, err := net.SplitHostPort(h.doors.at("http")); err == nil && h.Dev {
+		return "http://" + net.JoinHostPort("localhost", port) + signInPath + link
+	}
+	return consoleURL(h.Config) + signInPath + link
 }
 
 // consoleURL is what the administrator types.

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -32,6 +34,8 @@ type world struct {
 	delivery string // further lines below delivery
 	smtp     string // below smtp
 	data     string // below data
+	space    string // data.space
+	disk     string // the size of a file system of its own for the data folder
 }
 
 // site is the folder of one mailvow serve, which may be started several times.
@@ -55,11 +59,19 @@ func newSite(t testing.TB, w world) *site {
 	}
 	x := &site{dir: t.TempDir(), demo: template.demo}
 	data := filepath.Join(x.dir, "data")
-	if out, err := exec.Command("cp", "-a", template.dir, data).CombinedOutput(); err != nil { // modes and all
-		t.Fatalf("copy the template: %v %s", err, out)
+	must(t, os.Mkdir(data, 0o700))
+	if w.disk != "" {
+		lab.SmallDisk(t, data, w.disk)
 	}
-	must(t, os.Rename(filepath.Join(data, "keystore"), filepath.Join(x.dir, "keys")))
-	must(t, os.Rename(filepath.Join(data, "kek"), filepath.Join(x.dir, "kek")))
+	for _, step := range [][]string{
+		{"cp", "-a", template.dir + "/.", data}, // modes and all
+		{"mv", filepath.Join(data, "keystore"), filepath.Join(x.dir, "keys")},
+		{"mv", filepath.Join(data, "kek"), filepath.Join(x.dir, "kek")},
+	} {
+		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("copy the template: %v %s", err, out)
+		}
+	}
 	// The evidence log bears the server's name, and this one has another.
 	must(t, os.RemoveAll(filepath.Join(data, "evidence")))
 	must(t, os.RemoveAll(filepath.Join(x.dir, "keys", "evidence")))
@@ -86,7 +98,7 @@ func (x *site) yaml(w world) string {
 	p("hostname: %s", hostname)
 	p("region: local")
 	p("data:\n  dir: %s/data\n  keys: %s/keys\n  kek: %s/kek", x.dir, x.dir, x.dir)
-	p("  space: {alert: 4MiB, no_new_mail: 3MiB, read_only: 256KiB, reserve: 1MiB}")
+	p("  space: %s", cmp.Or(w.space, "{alert: 4MiB, no_new_mail: 3MiB, read_only: 256KiB, reserve: 1MiB}"))
 	p("%s", w.data)
 	p("listen:\n  mx: %s\n  submission: %s\n  submissions: %s\n  http: %s", x.demo.MX, x.demo.Submission, x.demo.Submissions, x.demo.HTTP)
 	p("tls:\n  certificate: %s/cert.pem\n  key: %s/key.pem", x.dir, x.dir)
@@ -109,6 +121,35 @@ func (x *site) serve(t testing.TB, env ...string) *server {
 		t.Fatalf("mailvow serve ended: %v\n%s", s.err, s.log)
 	}
 	return s
+}
+
+// command runs a command line against the site and gives what it printed.
+func (x *site) command(t testing.TB, args ...string) string {
+	t.Helper()
+	out, said, err := x.run(t, args)
+	if err != nil {
+		t.Fatalf("mailvow %s: %v\n%s%s", strings.Join(args, " "), err, out, said)
+	}
+	return out
+}
+
+// refused is a command that cannot be done, and what it said.
+func (x *site) refused(t testing.TB, args ...string) string {
+	t.Helper()
+	out, said, err := x.run(t, args)
+	if err == nil {
+		t.Fatalf("mailvow %s was done:\n%s", strings.Join(args, " "), out)
+	}
+	return said
+}
+
+func (x *site) run(t testing.TB, args []string) (out, said string, err error) {
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	cmd.Env = append(os.Environ(), "MAILVOW_CONFIG="+x.config)
+	var answer, wrong bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &answer, &wrong
+	err = cmd.Run()
+	return answer.String(), wrong.String(), err
 }
 
 func makeTemplate(t testing.TB) {

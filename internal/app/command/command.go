@@ -58,6 +58,7 @@ type root struct {
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Controls    controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Keys        keysCommands       `cmd:"" help:"Keys of the running server."`
+	User        userCommands       `cmd:"" help:"People who sign in."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 

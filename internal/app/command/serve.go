@@ -89,7 +89,7 @@ Read the configuration, then start the server:
   mailvow config check --config %s
   mailvow serve --config %s
 
-Sign in as %s within 15 minutes, once:
+Sign in as %s within 15 minutes, once (mailvow user link makes another link):
   %s`, first.Config, first.KEK, first.Config, first.Config, first.Admin, first.SignIn)
 }
 

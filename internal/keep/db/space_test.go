@@ -2,13 +2,11 @@ package db_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,21 +74,6 @@ func TestThreeMarks(t *testing.T) {
 	}
 }
 
-// smallDisk mounts a file system of a few MiB.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skip("needs mount (run as root with the right to mount): ", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // TestDeletingWorksOnAFullDisk fills real small file systems to their last byte
 // with mail and with a neighbour's file, deletes all mail, and goes on.
 func TestDeletingWorksOnAFullDisk(t *testing.T) {
@@ -115,7 +98,8 @@ func TestDeletingWorksOnAFullDisk(t *testing.T) {
 }
 
 func deleteOnAFullDisk(t *testing.T, size string, restart bool, marks db.SpaceMarks) {
-	dir := smallDisk(t, size)
+	dir := t.TempDir()
+	lab.SmallDisk(t, dir, size)
 	s := openWith(t, db.Config{Dir: dir, Space: marks})
 	content := bytes.Repeat([]byte{7}, 100_000)
 	accept := func(id int64) error {
@@ -134,10 +118,10 @@ func deleteOnAFullDisk(t *testing.T, size string, restart bool, marks db.SpaceMa
 		}
 	}
 	junk := filepath.Join(dir, "neighbour")
-	fillDisk(t, junk)
+	lab.FillDisk(t, junk, 0)
 	if restart {
 		must(t, s.Close())
-		fillDisk(t, junk+"2") // what closing gave back
+		lab.FillDisk(t, junk+"2", 0) // what closing gave back
 		s = openWith(t, db.Config{Dir: dir, Space: marks})
 	}
 	for id := range last {
@@ -158,20 +142,6 @@ func deleteOnAFullDisk(t *testing.T, size string, restart bool, marks db.SpaceMa
 		t.Fatal("no new mail after there is room again, without a restart")
 	}
 	s.gapless(t, int(2*last)+1)
-}
-
-func fillDisk(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	must(t, err)
-	defer f.Close()
-	for size := 1 << 20; size > 0; {
-		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
-			size /= 2
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // TestReadOnlyFile makes the files immutable under the open database: callers
