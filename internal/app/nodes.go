@@ -100,7 +100,7 @@ func (h *House) keyStore(p paths) *vault.Store {
 	if h.stores.keys != nil {
 		return vault.Bucket(h.stores.keys, "keys")
 	}
-	return vault.Folder(disk.Machine{}, p.keys)
+	return vault.Folder(h.disk(p.keys), p.keys)
 }
 
 func (h *House) openBlobs(p paths) (err error) {
@@ -163,7 +163,7 @@ func (h *House) openEvidence(ctx context.Context) error {
 		return err
 	}
 	h.onClose(folder.Close)
-	c.Tiles = folder
+	c.Tiles = roomyTiles{folder, h.room(p.evidence())}
 	h.evidence, err = evidence.Open(ctx, c)
 	return err
 }
@@ -173,7 +173,7 @@ func (h *House) openLedger() (*erase.Ledger, error) {
 		// One file system of two prefixes, so that entries and key stay apart.
 		return erase.OpenLedger(h.files(h.stores.keys, "", h.stores.sealer), "erasures/entries", "erasures/key")
 	}
-	return erase.OpenLedger(disk.Machine{}, h.paths().erasures(), h.paths().erasureKeys())
+	return erase.OpenLedger(h.disk(h.paths().erasures()), h.paths().erasures(), h.paths().erasureKeys())
 }
 
 const (

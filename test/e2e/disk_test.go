@@ -53,7 +53,8 @@ func TestTheDiskFills(t *testing.T) {
 		ID string `json:"id"`
 	}
 	s.must(t, http.MethodPost, "/v1/messages", map[string]any{"from": me, "to": []string{"bob@example.net"}, "subject": "old", "text": "Hello"}, &old)
-	eventually(t, "all were tried", func() bool { return tried(queue(t, s)) == 3 })
+	s.must(t, http.MethodPost, "/v1/messages", map[string]any{"from": me, "to": []string{"eve@example.net"}, "subject": "to be erased", "text": "Hello"}, nil)
+	eventually(t, "all were tried", func() bool { return tried(queue(t, s)) == 4 })
 
 	junk := filepath.Join(x.dir, "data", "neighbour")
 	state := func(want float64) func() bool {
@@ -63,6 +64,10 @@ func TestTheDiskFills(t *testing.T) {
 	eventually(t, "the alert", state(1))
 	if r := send("warned", 0); !strings.HasPrefix(r, "250 ") {
 		t.Error("below the first mark:", r)
+	}
+	erase := func(address string) {
+		x.write(t, "certificate.json", []byte(x.command(t, "subject", "erase", address)))
+		x.command(t, "certificate", "verify", filepath.Join(x.dir, "certificate.json"), "--address", address)
 	}
 	for _, leave := range []int64{8 << 20, 0} {
 		lab.FillDisk(t, junk, leave)
@@ -76,6 +81,7 @@ func TestTheDiskFills(t *testing.T) {
 		if status := s.call(t, http.MethodPost, "/v1/messages", map[string]any{"from": me, "to": []string{"a@example.net"}, "subject": "refused-api", "text": "x"}, &p); status != http.StatusInsufficientStorage || p.Detail == "" {
 			t.Errorf("the API with %d free: %d %+v", leave, status, p)
 		}
+		erase("eve@example.net") // the first to need the reserve
 		if status := s.signIn(t, x.command(t, "user", "link", "admin@demo.example")); status != http.StatusOK {
 			t.Errorf("signing in with %d free: %d", leave, status)
 		}
@@ -86,9 +92,12 @@ func TestTheDiskFills(t *testing.T) {
 	x.command(t, "queue", "retry", "--domain", "example.net")
 	eventually(t, "the queue is delivered", func() bool { return queued(t, s) == 0 && len(sink.Messages()) == 4 })
 	x.command(t, "message", "delete", old.ID)
-	certificate := x.command(t, "subject", "erase", "ada@example.net")
-	x.write(t, "certificate.json", []byte(certificate))
-	x.command(t, "certificate", "verify", filepath.Join(x.dir, "certificate.json"), "--address", "ada@example.net")
+	erase("ada@example.net")
+	s.stop(t)
+	s = x.serve(t)
+	if r := send("refused-again", 0); !strings.HasPrefix(r, "452 4.3.1 ") {
+		t.Error("after a start on the full disk:", r)
+	}
 
 	must(t, os.Remove(junk))
 	eventually(t, "mail is taken again", func() bool { return strings.HasPrefix(send("after", 0), "250 ") })
@@ -98,8 +107,8 @@ func TestTheDiskFills(t *testing.T) {
 	}
 	eventually(t, "all is delivered", func() bool { return queued(t, s) == 0 })
 	for _, m := range sink.Messages() {
-		if bytes.Contains(m.Data, []byte("Subject: refused")) {
-			t.Error("what was refused was delivered")
+		if bytes.Contains(m.Data, []byte("Subject: refused")) || bytes.Contains(m.Data, []byte("Subject: to be erased")) {
+			t.Error("what was refused or erased was delivered")
 		}
 	}
 }

@@ -174,6 +174,15 @@ func (s *space) release() bool {
 	return true
 }
 
+// MakeRoom is for the files beside the database, on the same file system, that
+// the work needs which goes on while the disk is full: evidence, the ledger of
+// erasures, keys. It is called when one of them found no space, and reports
+// whether another try may do better: the reserve was released.
+func (d *DB) MakeRoom() bool {
+	d.space.refuseNew()
+	return d.space.release()
+}
+
 // lookNow asks the file system whenever it did before.
 func (s *space) lookNow() SpaceState {
 	s.mu.Lock()
