@@ -1,58 +1,26 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+
+	"mailvow/internal/base/plain"
 )
 
 // form refuses what is no plain YAML of known kinds of value, with line and
 // source. Unknown settings are left to the decoder.
 func form(b []byte) error {
-	file, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		return formatted(err)
+	doc, err := plain.Parse(b)
+	if err != nil || doc == nil || doc.Body == nil {
+		return err
 	}
-	if len(file.Docs) > 1 {
-		return errors.New("there are several documents in the file; keep one")
-	}
-	for _, doc := range file.Docs {
-		w := &plain{}
-		ast.Walk(w, doc)
-		if w.found == nil && doc.Body != nil {
-			w.found = values(doc.Body, reflect.TypeFor[Config](), "")
-		}
-		if w.found != nil {
-			return formatted(w.found)
-		}
+	if err := values(doc.Body, reflect.TypeFor[Config](), ""); err != nil {
+		return plain.Formatted(err)
 	}
 	return nil
-}
-
-func formatted(err error) error { return errors.New(yaml.FormatError(err, false, true)) }
-
-func at(n ast.Node, text string) error {
-	return &yaml.SyntaxError{Message: text, Token: n.GetToken()}
-}
-
-// plain finds what a configuration needs no more than an attacker does: anchors,
-// aliases and tags.
-type plain struct{ found error }
-
-// Visit implements ast.Visitor.
-func (w *plain) Visit(n ast.Node) ast.Visitor {
-	switch n.(type) {
-	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
-		if w.found == nil {
-			w.found = at(n, "anchors, aliases and tags are not taken here; write the value out")
-		}
-	}
-	return w
 }
 
 // values checks that each value reads as its setting's kind, so that the message
@@ -70,7 +38,7 @@ func values(n ast.Node, t reflect.Type, path string) error {
 	case isEntries(t):
 		list, ok := n.(*ast.SequenceNode)
 		if !ok {
-			return at(n, path+" is a list of groups; begin each with a dash")
+			return plain.At(n, path+" is a list of groups; begin each with a dash")
 		}
 		for i, entry := range list.Values {
 			if err := group(entry, t.Elem(), fmt.Sprintf("%s[%d]", path, i)); err != nil {
@@ -79,15 +47,15 @@ func values(n ast.Node, t reflect.Type, path string) error {
 		}
 	case t.Kind() == reflect.Slice:
 		if _, ok := n.(*ast.SequenceNode); !ok {
-			return at(n, path+" is a list; write [one, two]")
+			return plain.At(n, path+" is a list; write [one, two]")
 		}
 	default:
 		scalar, ok := n.(ast.ScalarNode)
 		if !ok {
-			return at(n, path+" is one value, no group or list")
+			return plain.At(n, path+" is one value, no group or list")
 		}
 		if err := setText(reflect.New(t).Elem(), fmt.Sprint(scalar.GetValue())); err != nil {
-			return at(n, path+": "+err.Error())
+			return plain.At(n, path+": "+err.Error())
 		}
 	}
 	return nil
@@ -99,7 +67,7 @@ func group(n ast.Node, t reflect.Type, path string) error {
 		if path == "" {
 			path = "a configuration"
 		}
-		return at(n, path+" is a group of settings; write each as name: value on a line of its own")
+		return plain.At(n, path+" is a group of settings; write each as name: value on a line of its own")
 	}
 	for pairs := fields.MapRange(); pairs.Next(); {
 		f, known := fieldNamed(t, pairs.Key().GetToken().Value)

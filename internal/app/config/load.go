@@ -16,6 +16,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/base/plain"
 )
 
 // Secret is a value that is kept elsewhere: file:PATH or env:NAME. A value given
@@ -71,10 +72,8 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 		return nil, invalid(err.Error())
 	}
 	c := Default()
-	decoder := yaml.NewDecoder(strings.NewReader(string(b)), yaml.Strict(), yaml.DisallowUnknownField(),
-		yaml.CustomUnmarshaler(unmarshalDuration), yaml.CustomUnmarshaler(unmarshalBytes))
-	if err := decoder.Decode(c); err != nil && len(strings.TrimSpace(string(b))) > 0 && err.Error() != "EOF" {
-		return nil, invalid(yaml.FormatError(err, false, true))
+	if err := plain.Decode(b, c, yaml.CustomUnmarshaler(unmarshalDuration), yaml.CustomUnmarshaler(unmarshalBytes)); err != nil {
+		return nil, invalid(err.Error())
 	}
 	if err := strangers(b, environ); err != nil {
 		return nil, invalid(err.Error())
