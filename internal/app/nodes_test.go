@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type estate struct {
 	sink       *lab.RemoteServer
 	demo       Demo
 	slow       time.Duration // how long the sink takes for a message
+	away       atomic.Bool   // the sink puts everything off
 }
 
 func newEstate(t *testing.T, slow time.Duration) *estate {
@@ -44,6 +46,9 @@ func newEstate(t *testing.T, slow time.Duration) *estate {
 	e := &estate{t: t, cluster: lab.PostgresCluster(t, false), data: lab.S3(t), keys: lab.S3(t), kek: filepath.Join(t.TempDir(), "kek"), slow: slow}
 	e.dsn = e.cluster.Database(t)
 	e.sink = lab.RemoteSMTP(t, lab.Remote{Extensions: lab.Pipelining, End: func(int, []byte) string {
+		if e.away.Load() {
+			return "451 4.3.2 Later"
+		}
 		time.Sleep(e.slow) // the peer's, not ours
 		return ""
 	}})

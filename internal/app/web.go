@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -16,6 +18,7 @@ import (
 	"mailvow/internal/door/console"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/object"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 )
@@ -135,8 +138,28 @@ func (h *House) ready(ctx context.Context) error {
 	if h.db.Space() == db.ReadOnly {
 		return fault.New(fault.ReadOnly, "The disk is full; nothing is written.")
 	}
-	_, err := h.db.Now(ctx)
-	return err
+	if _, err := h.db.Now(ctx); err != nil {
+		return err
+	}
+	return errors.Join(reached(ctx, h.stores.data, "The message store (data.s3)"), reached(ctx, h.stores.keys, "The key store (data.keys_s3)"))
+}
+
+// readyPatience is how long a store may take to answer while somebody asks
+// whether this process is ready.
+const readyPatience = 3 * time.Second
+
+// reached asks a bucket for an object that nobody makes.
+func reached(ctx context.Context, b object.Bucket, what string) error {
+	if b == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	if _, err := b.Size(ctx, "ready"); err != nil && !fault.Is(err, fault.NotFound) {
+		text, _ := fault.Public(err)
+		return fault.New(fault.Unavailable, strings.TrimSpace(what+" cannot be reached. "+text))
+	}
+	return nil
 }
 
 // Act implements httpapi.Acts: an administrative act goes into the evidence log.

@@ -28,6 +28,9 @@ type S3Server struct {
 	Region   string
 	Bucket   string
 	client   *minio.Client
+	program  string
+	dir      string
+	stop     func() // the running process; nil between Stop and Start
 }
 
 // Versions switches the bucket's versioning on.
@@ -65,8 +68,12 @@ func S3(t testing.TB) *S3Server {
 	if err != nil {
 		t.Skipf("no S3 server: %v", err)
 	}
-	s := &S3Server{Endpoint: freeAddress(t), Access: "mailvow-test", Secret: "mailvow-test-secret", Region: "eu-test-1", Bucket: "mailvow"}
-	startS3(t, program, s)
+	s := &S3Server{
+		Endpoint: freeAddress(t), Access: "mailvow-test", Secret: "mailvow-test-secret", Region: "eu-test-1", Bucket: "mailvow",
+		program: program, dir: t.TempDir(),
+	}
+	t.Cleanup(s.Stop)
+	s.Start(t)
 	s.client, err = minio.New(s.Endpoint, &minio.Options{
 		Creds: credentials.NewStaticV4(s.Access, s.Secret, ""), Region: s.Region, BucketLookup: minio.BucketLookupPath,
 		Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext},
@@ -80,10 +87,19 @@ func S3(t testing.TB) *S3Server {
 	return s
 }
 
-func startS3(t testing.TB, program string, s *S3Server) {
+// Stop ends the server's process, as an outage does; the bucket stays.
+func (s *S3Server) Stop() {
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+}
+
+// Start runs the server again, with the bucket and the address that it had.
+func (s *S3Server) Start(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), "S3_DIR="+t.TempDir(), "S3_ADDRESS="+s.Endpoint, "S3_ACCESS="+s.Access, "S3_SECRET="+s.Secret, "S3_REGION="+s.Region)
+	cmd := exec.Command(s.program)
+	cmd.Env = append(os.Environ(), "S3_DIR="+s.dir, "S3_ADDRESS="+s.Endpoint, "S3_ACCESS="+s.Access, "S3_SECRET="+s.Secret, "S3_REGION="+s.Region)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
@@ -97,12 +113,12 @@ func startS3(t testing.TB, program string, s *S3Server) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.stop = func() {
 		in.Close()
 		timer := time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() })
 		defer timer.Stop()
 		_ = cmd.Wait()
-	})
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if strings.TrimSpace(lines.Text()) == "ready" {
@@ -110,6 +126,7 @@ func startS3(t testing.TB, program string, s *S3Server) {
 			return
 		}
 	}
+	s.Stop()
 	t.Fatalf("the S3 server does not start: %s", complaints.String())
 }
 

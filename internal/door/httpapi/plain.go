@@ -59,20 +59,29 @@ func (a *API) ready(w http.ResponseWriter, r *http.Request) {
 	if a.parts.Ready != nil {
 		if err := a.parts.Ready(r.Context()); err != nil {
 			report(r.Context(), a.log, "ready", err)
-			writeProblem(w, r, newProblem(http.StatusServiceUnavailable, "unavailable", "The server cannot work right now; its log says why."))
+			text := "The server cannot work right now; its log says why."
+			if why, _ := fault.Public(err); why != "" && a.insider(r) {
+				text = why
+			}
+			writeProblem(w, r, newProblem(http.StatusServiceUnavailable, "unavailable", text))
 			return
 		}
 	}
 	static("text/plain; charset=utf-8", []byte("ready\n"))(w, r)
 }
 
+// insider is this machine, and who may read the platform.
+func (a *API) insider(r *http.Request) bool {
+	_, may := requestOf(r.Context()).who.May(access.PlatformRead)
+	return may || local(r)
+}
+
 // metrics are for this machine, and for who may read the platform.
 func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
-	_, may := requestOf(r.Context()).who.May(access.PlatformRead)
 	switch {
 	case a.parts.Metrics == nil:
 		writeProblem(w, r, newProblem(http.StatusNotFound, "no_such_path", "This server keeps no metrics."))
-	case !may && !local(r):
+	case !a.insider(r):
 		writeProblem(w, r, problemOf(fault.New(fault.Denied, "Metrics are for this machine, and for a token with platform:read."), false))
 	default:
 		a.parts.Metrics.ServeHTTP(w, r)
