@@ -120,7 +120,7 @@ func TestServeWithACME(t *testing.T) {
 	c := config.Default()
 	c.Hostname = "mail.example.com"
 	c.Data.Dir, c.Data.Keys, c.Data.KEK = filepath.Join(dir, "data"), filepath.Join(dir, "keys"), filepath.Join(dir, "kek")
-	c.Data.Space = config.Space{Alert: 1 << 20, NoNew: 1 << 20, ReadOnly: 1 << 20, Reserve: 1 << 20}
+	c.Data.Space = config.Space{Alert: 1 << 20, NoNew: 1 << 20, ReadOnly: 1 << 20, Reserve: 2 << 20}
 	if err := vault.CreateKEKFile(c.Data.KEK); err != nil {
 		t.Fatal(err)
 	}

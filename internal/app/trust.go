@@ -54,7 +54,8 @@ func (s shownControls) Findings(context.Context) ([]httpapi.Control, error) {
 // openTrust opens what reaches into every store: requests of persons, erasure,
 // retention.
 func (h *House) openTrust() error {
-	if err := h.openInventory(); err != nil {
+	var err error
+	if h.inventory, err = stored.InForce(h.Config); err != nil {
 		return err
 	}
 	h.persons = h.index.Holder()
@@ -80,18 +81,6 @@ func (h *House) openTrust() error {
 		return err
 	}
 	return h.openControls()
-}
-
-// openInventory joins what is stored, with the operator's periods.
-func (h *House) openInventory() error {
-	all, err := stored.Inventory()
-	if err != nil {
-		return err
-	}
-	h.inventory, err = all.With(map[string]time.Duration{
-		"message records": h.Config.Retention.History, "conversations": h.Config.Retention.Conversations,
-	})
-	return err
 }
 
 // purges are the rules by which each category's period is kept.

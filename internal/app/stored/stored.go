@@ -25,6 +25,7 @@ import (
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/link"
+	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -32,7 +33,7 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, link.Schema, evidence.Schema(),
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), retain.Schema(),
 		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
@@ -41,7 +42,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, erase.Declaration,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, retain.Declaration, erase.Declaration,
 		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }

@@ -20,16 +20,17 @@ import (
 // Parts are what the operations act on. A part that is nil makes its operations
 // refuse: this process does not do that.
 type Parts struct {
-	Queue    Queue
-	Domains  Domains
-	Tenants  Tenants
-	History  History
-	Keys     Keys
-	Subjects Subjects
-	Eraser   Eraser
-	Controls Controls
-	People   People
-	Acts     Acts
+	Queue     Queue
+	Domains   Domains
+	Tenants   Tenants
+	History   History
+	Keys      Keys
+	Subjects  Subjects
+	Eraser    Eraser
+	Controls  Controls
+	Retention Retention
+	People    People
+	Acts      Acts
 }
 
 // Acts writes what was done into the evidence log: every operation that changes

@@ -33,6 +33,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.subjects(mux, p)
 	s.controls(mux, p)
 	s.people(mux, p)
+	s.retention(mux, p)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"time"
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
@@ -13,6 +14,8 @@ import (
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/subject"
 )
 
@@ -35,6 +38,11 @@ type Controls interface {
 	Check(ctx context.Context, yield func(pledge.Finding) error, named ...string) error
 }
 
+// Retention is protect/retain.
+type Retention interface {
+	States(ctx context.Context) ([]retain.State, error)
+}
+
 // The operations of trust.
 const (
 	SubjectFind     Op[SubjectRef, []Trace]     = "subject/find"
@@ -44,6 +52,7 @@ const (
 	SubjectErase    Op[Erasure, Erased]         = "subject/erase"
 	ControlsList    Op[struct{}, []Promise]     = "controls/list"
 	ControlsCheck   Op[Named, pledge.Finding]   = "controls/check" // a stream, one line of JSON each
+	RetentionList   Op[struct{}, []Kept]        = "retention/list"
 )
 
 // SubjectRef names a person, within one customer's data or everywhere.
@@ -106,6 +115,20 @@ type Named struct {
 type Promise struct {
 	control.Promise
 	Status pledge.Status `json:"status"`
+}
+
+// Kept is how the period of one category, or of one class of keys, is kept.
+type Kept struct {
+	Category string        `json:"category"`
+	Status   retain.Status `json:"status"`
+	Period   string        `json:"period"`
+	Oldest   time.Time     `json:"oldest,omitzero"` // zero: none, or the store cannot tell
+	Due      time.Time     `json:"due,omitzero"`    // when the oldest one's period is over
+	Ran      time.Time     `json:"ran,omitzero"`    // when a purge last went well
+	Purged   int           `json:"purged"`          // by the last purge that found something
+	Gone     time.Time     `json:"gone,omitzero"`   // when that was
+	Total    int           `json:"total"`
+	Problem  string        `json:"problem,omitempty"`
 }
 
 // operator is who acts on the socket.
@@ -183,5 +206,22 @@ func (s *Server) controls(mux *http.ServeMux, p Parts) {
 		}
 		e := json.NewEncoder(w)
 		return p.Controls.Check(ctx, func(f pledge.Finding) error { return e.Encode(f) }, in.IDs...)
+	})
+}
+
+func (s *Server) retention(mux *http.ServeMux, p Parts) {
+	handle(s, mux, RetentionList, func(ctx context.Context, _ struct{}) ([]Kept, error) {
+		if p.Retention == nil {
+			return nil, absent("periods")
+		}
+		states, err := p.Retention.States(ctx)
+		list := make([]Kept, len(states))
+		for i, x := range states {
+			list[i] = Kept{
+				Category: x.Category, Status: x.Status, Period: inventory.Span(x.Period), Oldest: x.Oldest, Due: x.Due, Ran: x.Ran,
+				Purged: x.Purged, Gone: x.Gone, Total: x.Total, Problem: x.Problem,
+			}
+		}
+		return list, err
 	})
 }

@@ -108,6 +108,7 @@ type Parts struct {
 	Records   Records
 	Controls  Controls
 	Inventory *inventory.Inventory
+	Retention Retention
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.

@@ -36,6 +36,7 @@ import (
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
 )
@@ -124,6 +125,11 @@ func (desk) Findings(context.Context) ([]Control, error) {
 	return []Control{{ID: "mb-argon2id", Status: "kept"}}, nil
 }
 
+// kept stands for protect/retain.
+type kept []retain.State
+
+func (k kept) States(context.Context) ([]retain.State, error) { return k, nil }
+
 // silence is a DNS without a record.
 type silence struct{}
 
@@ -157,6 +163,10 @@ func road(t testing.TB, p *Parts) {
 	_, err = p.History.OpenIndex(t.Context())
 	must(t, err)
 	p.Subjects, p.Records, p.Controls = desk{}, desk{}, desk{}
+	p.Retention = kept{
+		{Category: "letters", Status: retain.Failing, Period: 48 * time.Hour, Problem: "The purge failed (unavailable); the server's log says why."},
+		{Category: "trace keys", Status: retain.Kept, Period: 36 * time.Hour, Ran: lab.Epoch, Purged: 3, Gone: lab.Epoch, Total: 9},
+	}
 	p.Inventory, err = inventory.Join(access.Declaration, Declaration)
 	must(t, err)
 }

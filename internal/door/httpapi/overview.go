@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/tally"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/retain"
 )
 
 // Counts is how mail goes.
@@ -28,6 +29,13 @@ type Overview struct {
 	Counts
 	Series []CountPoint      `json:"series" nullable:"false"`
 	Start  map[string]string `json:"start,omitempty" doc:"How to send the first mail; in dev mode."`
+	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What the operator must look at; for who may read the platform."`
+}
+
+// Alert is something that does not go well.
+type Alert struct {
+	Kind string `json:"kind" enum:"retention"`
+	Text string `json:"text"`
 }
 
 // CountPoint is one step of the course.
@@ -85,10 +93,30 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	if _, may := who.May(access.TokensManage); may && a.config.Start != nil {
 		out.Body.Start = a.config.Start(who.Tenant)
 	}
+	if _, may := who.May(access.PlatformRead); may && a.parts.Retention != nil {
+		if out.Body.Alerts, err = a.alerts(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}
 	return out, nil
+}
+
+// alerts names the categories whose period is not kept.
+func (a *API) alerts(ctx context.Context) ([]Alert, error) {
+	states, err := a.parts.Retention.States(ctx)
+	var list []Alert
+	for _, s := range states {
+		switch {
+		case s.Status == retain.Failing:
+			list = append(list, Alert{"retention", "The purge of " + s.Category + " failed; it is tried again every hour, and the server's log says why."})
+		case s.Status == retain.Overdue:
+			list = append(list, Alert{"retention", "The purge of " + s.Category + " is overdue: no process with the role worker has made it."})
+		}
+	}
+	return list, err
 }
 
 func viewPoint(p tally.Point) CountPoint { return CountPoint(p) }

@@ -15,6 +15,7 @@ import (
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/retain"
 )
 
 // Subjects answers persons who ask about their data; app fills it with
@@ -63,6 +64,25 @@ type InventoryEntry struct {
 	Period   string   `json:"period"`
 	Found    string   `json:"found"`
 	Erasing  string   `json:"erasing"`
+}
+
+// Retention says how periods are kept; protect/retain does.
+type Retention interface {
+	States(ctx context.Context) ([]retain.State, error)
+}
+
+// RetentionState is how the period of one category, or of one class of keys, is kept.
+type RetentionState struct {
+	Category string     `json:"category"`
+	Status   string     `json:"status" enum:"kept,failing,overdue,not_yet"`
+	Period   string     `json:"period" doc:"What is older goes."`
+	OldestAt *time.Time `json:"oldest_at" doc:"The oldest record; null where there is none or the store cannot tell."`
+	DueAt    *time.Time `json:"due_at" doc:"When the oldest record's period is over."`
+	RanAt    *time.Time `json:"ran_at" doc:"When a purge last went well."`
+	Purged   int        `json:"purged" doc:"Records that went with the last purge that found something."`
+	PurgedAt *time.Time `json:"purged_at" doc:"When that was."`
+	Total    int        `json:"total" doc:"Records purged since the first start."`
+	Problem  string     `json:"problem,omitempty"`
 }
 
 type person struct {
@@ -119,6 +139,7 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
 	register(a, op{id: "list-controls", method: http.MethodGet, path: "/v1/controls", summary: "Every promise, and what was seen of it", tag: "controls", needs: access.EvidenceRead}, a.listControls)
 	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
+	register(a, op{id: "list-retention", method: http.MethodGet, path: "/v1/retention", summary: "What was purged, what is due, and what could not be purged", tag: "controls", needs: access.PlatformRead}, a.listRetention)
 }
 
 func (a *API) subject(who Asker, text string) (pledge.Subject, error) {
@@ -216,7 +237,7 @@ func (a *API) getInventory(_ context.Context, _ Asker, _ *nothing) (*struct{ Bod
 	for _, e := range a.parts.Inventory.Entries() {
 		v := InventoryEntry{
 			Category: e.Name, Holder: e.Package, What: e.What, Where: []string{}, Whose: string(e.About), Purpose: e.Purpose,
-			Basis: string(e.Basis), Period: inventory.Period(e.Period), Found: e.Found, Erasing: string(e.Erasing),
+			Basis: string(e.Basis), Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing),
 		}
 		for _, p := range e.Places {
 			v.Where = append(v.Where, string(p.Kind)+" "+p.Name)
@@ -224,4 +245,19 @@ func (a *API) getInventory(_ context.Context, _ Asker, _ *nothing) (*struct{ Bod
 		out.Body = append(out.Body, v)
 	}
 	return out, nil
+}
+
+func (a *API) listRetention(ctx context.Context, _ Asker, _ *nothing) (*struct{ Body []RetentionState }, error) {
+	if a.parts.Retention == nil {
+		return nil, absent()
+	}
+	states, err := a.parts.Retention.States(ctx)
+	out := &struct{ Body []RetentionState }{[]RetentionState{}}
+	for _, s := range states {
+		out.Body = append(out.Body, RetentionState{
+			Category: s.Category, Status: string(s.Status), Period: inventory.Span(s.Period), OldestAt: when(s.Oldest), DueAt: when(s.Due),
+			RanAt: when(s.Ran), Purged: s.Purged, PurgedAt: when(s.Gone), Total: s.Total, Problem: s.Problem,
+		})
+	}
+	return out, err
 }

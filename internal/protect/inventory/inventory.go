@@ -25,6 +25,7 @@ type Entry struct {
 	pledge.Category
 	Package string
 	Places  []pledge.Place
+	Default time.Duration // the declared ceiling, where the operator set another; else zero
 }
 
 // Inventory is the joined list. It never changes.
@@ -105,21 +106,28 @@ func check(c pledge.Category) string {
 	return ""
 }
 
-// With gives the inventory with the ceilings that the operator set. A name that
-// nobody declares, and a ceiling under a legal floor, is an Invalid fault.
-func (i *Inventory) With(ceilings map[string]time.Duration) (*Inventory, error) {
+// With gives the inventory with the ceilings that the operator set, and with what
+// a period counts from where configuration decides that. A name that nobody
+// declares, and a ceiling under a legal floor, is an Invalid fault.
+func (i *Inventory) With(ceilings map[string]time.Duration, from map[string]string) (*Inventory, error) {
 	out := &Inventory{byName: map[string]*Entry{}, places: i.places}
 	for _, e := range i.entries {
 		own := *e
 		if c, set := ceilings[e.Name]; set && c > 0 {
+			if c != own.Period.Ceiling {
+				own.Default = own.Period.Ceiling
+			}
 			own.Period.Ceiling = c
+		}
+		if text, set := from[e.Name]; set {
+			own.Period.From = text
 		}
 		if why := check(own.Category); why != "" {
 			return nil, fault.Field("retention", fmt.Sprintf("The period of %q cannot be set so: %s.", e.Name, why))
 		}
 		out.entries, out.byName[e.Name] = append(out.entries, &own), &own
 	}
-	for _, name := range slices.Sorted(maps.Keys(ceilings)) {
+	for _, name := range append(slices.Sorted(maps.Keys(ceilings)), slices.Sorted(maps.Keys(from))...) {
 		if i.byName[name] == nil {
 			return nil, fault.Field("retention", fmt.Sprintf("There is no category %q.", name))
 		}

@@ -82,7 +82,7 @@ func TestWithPeriods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := i.With(map[string]time.Duration{"letters": time.Hour})
+	own, err := i.With(map[string]time.Duration{"letters": time.Hour}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestWithPeriods(t *testing.T) {
 	if c, _ := i.Category("letters"); c.Period.Ceiling != 48*time.Hour {
 		t.Error("the inventory itself was changed")
 	}
-	if _, err := i.With(map[string]time.Duration{"parcels": time.Hour}); !fault.Is(err, fault.Invalid) {
+	if _, err := i.With(map[string]time.Duration{"parcels": time.Hour}, nil); !fault.Is(err, fault.Invalid) {
 		t.Errorf("an unknown category: %v", err)
 	}
 }

@@ -76,7 +76,7 @@ func (i *Inventory) Record(w io.Writer, f Format, of Holder) error {
 func lineOf(e *Entry) line {
 	l := line{
 		Category: e.Name, About: string(e.About), What: e.What, Purpose: e.Purpose, Basis: string(e.Basis),
-		Period: Period(e.Period), Found: e.Found, Erasing: string(e.Erasing), Security: security(e), Package: e.Package, Places: []string{},
+		Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing), Security: security(e), Package: e.Package, Places: []string{},
 	}
 	for _, p := range e.Places {
 		l.Places = append(l.Places, string(p.Kind)+" "+p.Name)
@@ -102,6 +102,15 @@ func Period(p pledge.Period) string {
 		return strings.Join(parts, ", ")
 	}
 	return strings.Join(parts, ", ") + ", from: " + p.From
+}
+
+// InForce says an entry's period in words, and whether it is the operator's own.
+func (e *Entry) InForce() string {
+	text := Period(e.Period)
+	if e.Default > 0 {
+		text += " (set by the operator; " + Span(e.Default) + " otherwise)"
+	}
+	return text
 }
 
 // Span says a duration in days where it is whole days.

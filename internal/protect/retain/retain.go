@@ -12,9 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
@@ -68,24 +69,13 @@ type Config struct {
 	Every     time.Duration // between two passes; an hour when zero
 }
 
-// State is where one category or class of keys stands.
-type State struct {
-	Category string        `json:"category"`
-	Period   time.Duration `json:"period"`  // older goes
-	Before   time.Time     `json:"before"`  // what the last pass purged up to
-	Ran      time.Time     `json:"ran"`     // when it last went well; zero: never
-	Purged   int           `json:"purged"`  // by the last pass
-	Total    int           `json:"total"`   // since the start
-	Oldest   time.Time     `json:"oldest"`  // zero: none, or not known
-	Problem  string        `json:"problem"` // why it could not run, or ""
-}
-
 // Engine purges. One process at a time runs it.
 type Engine struct {
 	Config
-	pass   sync.Mutex
-	mu     sync.Mutex
-	states map[string]*State
+	set     *db.Set
+	began   time.Time
+	pass    sync.Mutex
+	failing *prometheus.GaugeVec
 }
 
 // New checks that every category with a ceiling has a rule.
@@ -99,7 +89,6 @@ func New(c Config) (*Engine, error) {
 	if c.Nudge == nil {
 		c.Nudge = func() {}
 	}
-	e := &Engine{Config: c, states: map[string]*State{}}
 	var wrong []error
 	for _, r := range c.Rules {
 		k, ok := c.Inventory.Category(r.Category)
@@ -118,6 +107,12 @@ func New(c Config) (*Engine, error) {
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, fault.Because(fault.Internal, err, "")
+	}
+	e := &Engine{Config: c, set: c.DB.Set(pkg), began: c.Clock.Now(), failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "mailvow_retention_failing", Help: "1 where this process last could not purge a category or destroy keys.",
+	}, []string{"category"})}
+	if c.Observe != nil && c.Observe.Metrics != nil {
+		c.Observe.Metrics.MustRegister(e.failing)
 	}
 	return e, nil
 }
@@ -173,8 +168,7 @@ func (e *Engine) purge(ctx context.Context, r Rule) (int, error) {
 			err = fault.New(fault.Internal, "something older than the period is still there")
 		}
 	}
-	e.note(r.Category, period, before, n, oldest, err)
-	return n, err
+	return n, errors.Join(err, e.note(ctx, r.Category, period, before, n, oldest, err))
 }
 
 // destroy ends the keys of a class in every customer's folder.
@@ -197,8 +191,7 @@ func (e *Engine) destroy(ctx context.Context, k Keys, failed map[string]bool) er
 		}
 		total += n
 	}
-	e.note(k.Class.String()+" keys", k.After, before.Start(), total, time.Time{}, err)
-	return err
+	return errors.Join(err, e.note(ctx, keysName(k), k.After, before.Start(), total, time.Time{}, err))
 }
 
 func (e *Engine) destroyOf(ctx context.Context, tenant ids.Tenant, k Keys, before vault.Day) (int, error) {
@@ -236,55 +229,6 @@ func (e *Engine) record(ctx context.Context, body evidence.Body) error {
 	err := e.DB.Change(ctx, "stage the evidence of a purge", func(tx *db.Tx) error { return e.Stage.Stage(ctx, tx, leaf) })
 	e.Nudge()
 	return err
-}
-
-func (e *Engine) note(name string, period time.Duration, before time.Time, n int, oldest time.Time, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.states[name]
-	if s == nil {
-		s = &State{Category: name}
-		e.states[name] = s
-	}
-	s.Period, s.Before, s.Purged, s.Oldest, s.Problem = period, before.UTC(), n, oldest, ""
-	s.Total += n
-	if err != nil {
-		s.Problem = "The purge failed (" + fault.KindOf(err).String() + "); the server's log says why."
-		return
-	}
-	s.Ran = e.Clock.Now().UTC()
-}
-
-// States lists where every category stands, those that fail first.
-func (e *Engine) States() []State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	list := make([]State, 0, len(e.states))
-	for _, s := range e.states {
-		list = append(list, *s)
-	}
-	slices.SortFunc(list, func(a, b State) int {
-		if (a.Problem == "") != (b.Problem == "") {
-			if a.Problem != "" {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.Category, b.Category)
-	})
-	return list
-}
-
-// Failing names the categories whose last purge failed or is long overdue.
-func (e *Engine) Failing() []string {
-	now := e.Clock.Now()
-	var list []string
-	for _, s := range e.States() {
-		if s.Problem != "" || now.Sub(s.Ran) > 3*e.Every {
-			list = append(list, s.Category)
-		}
-	}
-	return list
 }
 
 // Run makes a pass at once and then each Every, until its context ends.

@@ -118,7 +118,7 @@ func (b *bench) leaves() map[evidence.Kind]int {
 
 func TestOneSecondDecides(t *testing.T) {
 	t.Parallel()
-	lab.EachDB(t, []db.Schema{evidence.Schema()}, func(t *testing.T, d *db.DB) {
+	lab.EachDB(t, []db.Schema{evidence.Schema(), retain.Schema()}, func(t *testing.T, d *db.DB) {
 		b := newBench(t, d)
 		now := b.clock.Now()
 		b.box.stamps = []time.Time{now.Add(-10*day + time.Second), now.Add(-10*day - time.Second)}
@@ -135,15 +135,21 @@ func TestOneSecondDecides(t *testing.T) {
 		if err := b.engine.Pass(t.Context()); err != nil || len(b.box.stamps) != 0 {
 			t.Errorf("two seconds later: %v, %v", b.box.stamps, err)
 		}
-		if s := b.engine.States(); len(s) != 2 || s[1].Category != "letters" || s[1].Total != 2 || s[1].Problem != "" {
-			t.Errorf("states %+v", s)
+		last := b.clock.Now()
+		b.clock.Wind(time.Hour)
+		if err := b.engine.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s, err := b.engine.States(t.Context())
+		if err != nil || len(s) != 2 || s[1].Category != "letters" || s[1].Total != 2 || s[1].Purged != 1 || !s[1].Gone.Equal(last) || s[1].Status != retain.Kept {
+			t.Errorf("states %+v, %v", s, err)
 		}
 	})
 }
 
 func TestAFailingPurgeIsSeenAndHoldsTheKeys(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, lab.DB(t, evidence.Schema()))
+	b := newBench(t, lab.DB(t, evidence.Schema(), retain.Schema()))
 	if _, err := b.vault.Seal(nil, 7, vault.Content, vault.AD{Table: "letter", Row: 1}, []byte("dear")); err != nil {
 		t.Fatal(err)
 	}
@@ -152,25 +158,81 @@ func TestAFailingPurgeIsSeenAndHoldsTheKeys(t *testing.T) {
 	if err := b.engine.Pass(t.Context()); err == nil {
 		t.Error("a failing purge passed")
 	}
-	if f := b.engine.Failing(); len(f) != 2 {
+	if f := b.failing(); len(f) != 2 {
 		t.Errorf("failing: %v", f)
 	}
 	if all, err := b.vault.Epochs(t.Context(), 7); err != nil || len(all) != 1 {
 		t.Errorf("keys died although a purge failed: %v, %v", all, err)
 	}
 	b.box.broken = nil
-	if err := b.engine.Pass(t.Context()); err != nil || len(b.engine.Failing()) != 0 {
-		t.Errorf("mended: %v, failing %v", err, b.engine.Failing())
+	if err := b.engine.Pass(t.Context()); err != nil || len(b.failing()) != 0 {
+		t.Errorf("mended: %v, failing %v", err, b.failing())
 	}
 	b.box.deaf, b.box.stamps = true, []time.Time{b.clock.Now().Add(-11 * day)}
-	if err := b.engine.Pass(t.Context()); err == nil || !slices.Contains(b.engine.Failing(), "letters") {
+	if err := b.engine.Pass(t.Context()); err == nil || !slices.Contains(b.failing(), "letters") {
 		t.Errorf("an overdue record passed: %v", err)
 	}
 }
 
+func (b *bench) failing() []string {
+	b.t.Helper()
+	list, err := b.engine.Failing(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return list
+}
+
+// TestAnotherProcessSeesIt: states are read by a process that never purges, and
+// what nobody purges becomes overdue.
+func TestAnotherProcessSeesIt(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, []db.Schema{evidence.Schema(), retain.Schema()}, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		config := b.engine.Config
+		config.Observe = observe.Silent()
+		other, err := retain.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		statuses := func() map[string]retain.Status {
+			list, err := other.States(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]retain.Status{}
+			for _, s := range list {
+				got[s.Category] = s.Status
+			}
+			return got
+		}
+		expect := func(when string, want retain.Status) {
+			if got := statuses(); got["letters"] != want || got["content keys"] != want || len(got) != 2 {
+				t.Errorf("%s: %v, want %s", when, got, want)
+			}
+		}
+		expect("at first", retain.NotYet)
+		b.clock.Wind(3*time.Hour + time.Second)
+		expect("three hours without a pass", retain.Overdue)
+		b.box.stamps = []time.Time{b.clock.Now().Add(-day)}
+		if err := b.engine.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect("after a pass", retain.Kept)
+		if list, err := other.States(t.Context()); err != nil || !list[1].Due.Equal(b.clock.Now().Add(9*day)) {
+			t.Errorf("due %v, %v", list, err)
+		}
+		b.box.broken = fault.New(fault.Unavailable, "away")
+		if err := b.engine.Pass(t.Context()); err == nil {
+			t.Error("a failing purge passed")
+		}
+		expect("a pass that failed", retain.Failing)
+	})
+}
+
 func TestKeysDieAfterTheirTime(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, lab.DB(t, evidence.Schema()))
+	b := newBench(t, lab.DB(t, evidence.Schema(), retain.Schema()))
 	ad := vault.AD{Table: "letter", Row: 1}
 	sealed, err := b.vault.Seal(nil, 7, vault.Content, ad, []byte("dear"))
 	if err != nil {

@@ -127,4 +127,8 @@ export const q = {
     queryKey: ['inventory'],
     queryFn: async () => rows(await must(api.GET('/v1/inventory'))),
   }),
+  retention: queryOptions({
+    queryKey: ['retention'],
+    queryFn: async () => rows(await must(api.GET('/v1/retention'))),
+  }),
 };

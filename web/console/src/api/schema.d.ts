@@ -506,6 +506,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was purged, what is due, and what could not be purged */
+        get: operations["list-retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/routes": {
         parameters: {
             query?: never;
@@ -783,6 +800,11 @@ export interface components {
         AcceptedRecipient: {
             address: string;
             id: string;
+        };
+        Alert: {
+            /** @enum {string} */
+            kind: "retention";
+            text: string;
         };
         Caught: {
             attachments: components["schemas"]["File"][];
@@ -1191,6 +1213,8 @@ export interface components {
              * @description Messages, since midnight UTC.
              */
             accepted_today: number;
+            /** @description What the operator must look at; for who may read the platform. */
+            alerts?: components["schemas"]["Alert"][];
             /**
              * Format: int64
              * @description Recipients that wait for an attempt.
@@ -1353,6 +1377,44 @@ export interface components {
             address: string;
             /** @description False lifts the restriction. */
             on: boolean;
+        };
+        RetentionState: {
+            category: string;
+            /**
+             * Format: date-time
+             * @description When the oldest record's period is over.
+             */
+            due_at: string | null;
+            /**
+             * Format: date-time
+             * @description The oldest record; null where there is none or the store cannot tell.
+             */
+            oldest_at: string | null;
+            /** @description What is older goes. */
+            period: string;
+            problem?: string;
+            /**
+             * Format: int64
+             * @description Records that went with the last purge that found something.
+             */
+            purged: number;
+            /**
+             * Format: date-time
+             * @description When that was.
+             */
+            purged_at: string | null;
+            /**
+             * Format: date-time
+             * @description When a purge last went well.
+             */
+            ran_at: string | null;
+            /** @enum {string} */
+            status: "kept" | "failing" | "overdue" | "not_yet";
+            /**
+             * Format: int64
+             * @description Records purged since the first start.
+             */
+            total: number;
         };
         Route: {
             /** Format: date-time */
@@ -2738,6 +2800,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueGroup"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionState"][] | null;
                 };
             };
             /** @description Error */

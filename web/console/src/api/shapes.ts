@@ -43,11 +43,13 @@ export type Customer = Schemas['Customer'];
 export type SubjectFinding = Schemas['Finding'];
 export type CaughtRow = Schemas['CaughtItem'];
 export type Caught = Schemas['Caught'];
-export type Counts = Omit<Schemas['Overview'], 'series' | 'start'>;
+export type Counts = Omit<Schemas['Overview'], 'series' | 'start' | 'alerts'>;
 export type Point = Schemas['CountPoint'];
 export type Overview = Schemas['Overview'];
 export type Control = Schemas['Control'];
 export type InventoryEntry = Schemas['InventoryEntry'];
+export type RetentionState = Schemas['RetentionState'];
+export type OverviewAlert = Schemas['Alert'];
 
 /** What a person needs to send the first mail; only a dev server gives it. */
 export type Start = {

@@ -32,6 +32,7 @@ const tone: Record<string, string> = {
   different: 'wait',
   failed: 'bad',
   failing: 'bad',
+  overdue: 'bad',
   expired: 'bad',
   missing: 'bad',
   held: 'hold',

@@ -1,10 +1,12 @@
-import { Stack, TextInput } from '@mantine/core';
+import { Stack, Text, TextInput } from '@mantine/core';
 import { IconSearch, IconTable } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { q } from '../api/queries';
-import type { InventoryEntry } from '../api/shapes';
-import { Block, Empty } from '../parts/atoms';
+import type { InventoryEntry, RetentionState } from '../api/shapes';
+import { may } from '../may';
+import { Block, Empty, State, When } from '../parts/atoms';
+import { count } from '../parts/format';
 import { Page } from '../parts/page';
 import { Loaded } from '../parts/problem';
 import { type Column, DataTable } from '../parts/table';
@@ -57,6 +59,7 @@ const columns: Column<InventoryEntry>[] = [
 ];
 
 export function Inventory() {
+  const session = useQuery(q.session).data;
   const query = useQuery(q.inventory);
   const [word, setWord] = useState('');
   const rows = useMemo(() => {
@@ -101,6 +104,62 @@ export function Inventory() {
           )
         }
       </Loaded>
+      {may(session, 'platform:read') && <Retention />}
     </Page>
+  );
+}
+
+const retentionColumns: Column<RetentionState>[] = [
+  { id: 'status', title: t.retention.status, cell: (r) => <State state={r.status} /> },
+  {
+    id: 'category',
+    title: t.retention.category,
+    lead: true,
+    wrap: true,
+    cell: (r) => (
+      <>
+        <strong>{r.category}</strong>
+        {r.problem && (
+          <Text size="xs" c="var(--app-bad)">
+            {r.problem}
+          </Text>
+        )}
+      </>
+    ),
+  },
+  { id: 'period', title: t.retention.period, cell: (r) => r.period },
+  { id: 'oldest', title: t.retention.oldest, cell: (r) => <When at={r.oldest_at} /> },
+  { id: 'due', title: t.retention.due, cell: (r) => <When at={r.due_at} /> },
+  { id: 'ran', title: t.retention.ran, cell: (r) => <When at={r.ran_at} none={t.retention.never} /> },
+  {
+    id: 'purged',
+    title: t.retention.purged,
+    cell: (r) =>
+      r.purged_at ? (
+        <>
+          {t.retention.count(count(r.purged))} <When at={r.purged_at} />
+        </>
+      ) : (
+        t.retention.never
+      ),
+  },
+  { id: 'total', title: t.retention.total, align: 'right', cell: (r) => count(r.total) },
+];
+
+function Retention() {
+  const query = useQuery(q.retention);
+  return (
+    <Block title={t.retention.title} text={t.retention.lead} flush>
+      <Loaded query={query}>
+        {(rows) => (
+          <DataTable
+            label={t.retention.title}
+            columns={retentionColumns}
+            rows={rows}
+            rowKey={(r) => r.category}
+          />
+        )}
+      </Loaded>
+    </Block>
   );
 }

@@ -1,8 +1,9 @@
-import { SegmentedControl, SimpleGrid, Stack, Text, Tooltip } from '@mantine/core';
+import { Alert, SegmentedControl, SimpleGrid, Stack, Text, Tooltip } from '@mantine/core';
+import { IconAlertTriangle } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { flat, q } from '../api/queries';
-import type { Counts, Overview as Data, Start } from '../api/shapes';
+import type { Counts, Overview as Data, OverviewAlert, Start } from '../api/shapes';
 import { Block, CopyLine } from '../parts/atoms';
 import { count, percent } from '../parts/format';
 import { RoomButton, RoomLink } from '../parts/link';
@@ -25,6 +26,7 @@ export function Overview() {
       <Loaded query={query}>
         {(data) => (
           <Stack gap="lg">
+            <Alerts alerts={data.alerts ?? []} />
             <Figures counts={live.counts ?? data} />
             <Block
               title={t.overview.chart}
@@ -50,6 +52,25 @@ export function Overview() {
         )}
       </Loaded>
     </Page>
+  );
+}
+
+/** What the operator must look at before anything else. */
+function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
+  if (alerts.length === 0) return null;
+  return (
+    <Alert color="red" variant="light" icon={<IconAlertTriangle size={18} />} title={t.overview.alerts}>
+      <Stack gap={4}>
+        {alerts.map((a) => (
+          <Text size="sm" key={a.text}>
+            {a.text}
+          </Text>
+        ))}
+        <RoomLink to="/inventory" size="sm">
+          {t.overview.seeRetention}
+        </RoomLink>
+      </Stack>
+    </Alert>
   );
 }
 

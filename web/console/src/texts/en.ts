@@ -127,6 +127,7 @@ export const en = {
     found: 'Found',
     missing: 'Missing',
     different: 'Different',
+    overdue: 'Overdue',
   } as Record<string, string>,
 
   direction: { inbound: 'Inbound', outbound: 'Outbound', notice: 'Report' } as Record<string, string>,
@@ -180,6 +181,8 @@ export const en = {
     makeSecret: 'Create credentials',
     sampleSubject: 'Hello',
     sampleText: 'It works.',
+    alerts: 'Needs attention',
+    seeRetention: 'Show retention',
     recent: 'Recent messages',
   },
 
@@ -655,6 +658,21 @@ export const en = {
     emptyFilteredText: 'Search for another word.',
     table: 'Record of processing',
     count: (n: number) => many(n, 'category', 'categories'),
+  },
+
+  retention: {
+    title: 'Retention',
+    lead: 'What was purged because its period is over, and what is due next. Purges run every hour.',
+    category: 'Category',
+    status: 'Status',
+    period: 'Period',
+    oldest: 'Oldest record',
+    due: 'Next due',
+    ran: 'Last run',
+    purged: 'Last purge',
+    total: 'Purged in all',
+    never: 'never',
+    count: (n: string) => `${n} records`,
   },
 
   users: {
