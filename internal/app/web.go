@@ -125,7 +125,8 @@ func (h *House) web() (http.Handler, error) {
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
 		Subjects: requests{h}, Records: requests{h}, Inventory: h.inventory, Controls: shownControls{h.controls}, Retention: h.retention,
-		Ready: h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
+		Evidence: evidence.NewPublished(h.evidence.Tiles),
+		Ready:    h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 	})
 	if err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs", "/docs/", "/healthz", "/readyz", "/metrics"} {
+	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs", "/docs/", "/evidence/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, api)
 	}
 	return mux, nil

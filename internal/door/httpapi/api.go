@@ -109,6 +109,7 @@ type Parts struct {
 	Controls  Controls
 	Inventory *inventory.Inventory
 	Retention Retention
+	Evidence  Evidence
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.

@@ -28,6 +28,7 @@ func (a *API) plainRoutes() {
 	a.mux.HandleFunc("GET /healthz", static("text/plain; charset=utf-8", []byte("ok\n")))
 	a.mux.HandleFunc("GET /readyz", a.ready)
 	a.mux.HandleFunc("GET /metrics", a.metrics)
+	a.mux.HandleFunc("GET /evidence/{path...}", a.serveEvidence)
 }
 
 func static(contentType string, body []byte) http.HandlerFunc {

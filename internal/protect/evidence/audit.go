@@ -17,7 +17,7 @@ const deepBundles = 16
 
 // checkTiles recomputes the tree's root from the hashes of its leaves, compares
 // each tile of each level, and hashes the entries of the newest deep bundles.
-func checkTiles(ctx context.Context, t Tiles, tree tlog.Tree, deep int64) error {
+func checkTiles(ctx context.Context, t Files, tree tlog.Tree, deep int64) error {
 	var whole peaks
 	var below []tlog.Hash // roots of the full tiles one level down
 	for level := 0; tree.N>>(tileHeight*level) > 0; level++ {
@@ -69,7 +69,7 @@ func splitHashes(data []byte) []tlog.Hash {
 	return out
 }
 
-func checkEntries(ctx context.Context, t Tiles, n, size int64, hashes []tlog.Hash) error {
+func checkEntries(ctx context.Context, t Files, n, size int64, hashes []tlog.Hash) error {
 	entries, err := readBundle(ctx, t, entriesPrefix, n, size)
 	if err != nil {
 		return missing(err)
@@ -92,7 +92,7 @@ func missing(err error) error {
 
 // consistent shows that the tree of an older checkpoint is a prefix of tree,
 // by recomputing the older root from the newer tree's authenticated hashes.
-func consistent(ctx context.Context, t Tiles, tree tlog.Tree, old Checkpoint) error {
+func consistent(ctx context.Context, t Files, tree tlog.Tree, old Checkpoint) error {
 	if old.Size > tree.N {
 		return mismatch(fmt.Errorf("a checkpoint of size %d was signed, the log has %d", old.Size, tree.N))
 	}

@@ -99,6 +99,10 @@ func ParseCheckpoint(text []byte, keys ...Key) (Checkpoint, error) {
 	}
 	c.Text = string(text)
 	for _, s := range n.Sigs {
+		// note passes over spare bits, which would be a byte that may change.
+		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+			return Checkpoint{}, fault.Because(fault.Invalid, err, "A signature on the checkpoint is not spelt as the format wants.")
+		}
 		for _, k := range keys {
 			if k.verifier.KeyHash() == s.Hash && k.verifier.Name() == s.Name {
 				c.By = append(c.By, k)

@@ -13,11 +13,16 @@ import (
 	"mailvow/internal/base/fault"
 )
 
-// Tiles keeps the log's files under the paths of C2SP tlog-tiles. Folder is
-// one; a blob store can be another.
-type Tiles interface {
+// Files gives the log's files under the paths of C2SP tlog-tiles. It is all that
+// a reader needs, who may stand on another machine.
+type Files interface {
 	// Read gives a file, or a NotFound fault.
 	Read(ctx context.Context, path string) ([]byte, error)
+}
+
+// Tiles keeps the log's files. Folder is one; a blob store can be another.
+type Tiles interface {
+	Files
 	// Write puts a file in place of what was there, as one step, and returns
 	// once that is durable.
 	Write(ctx context.Context, path string, data []byte) error

@@ -136,7 +136,7 @@ func (g *growth) signedEntries(ctx context.Context, n int64) ([][]byte, error) {
 }
 
 // leavesOf parses the leaves of bundle n.
-func leavesOf(ctx context.Context, t Tiles, n, size int64) ([]Leaf, error) {
+func leavesOf(ctx context.Context, t Files, n, size int64) ([]Leaf, error) {
 	entries, err := readBundle(ctx, t, entriesPrefix, n, size)
 	if err != nil {
 		return nil, missing(err)

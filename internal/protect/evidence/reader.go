@@ -12,23 +12,30 @@ import (
 
 // Reader reads the published log. Many may read while one Log writes.
 type Reader struct {
-	tiles Tiles
+	tiles Files
 	keys  []Key // oldest first
 }
 
 // NewReader reads a log signed by keys, oldest first.
-func NewReader(t Tiles, keys ...Key) *Reader { return &Reader{tiles: t, keys: keys} }
+func NewReader(t Files, keys ...Key) *Reader { return &Reader{tiles: t, keys: keys} }
 
 // OpenReader reads the log in a folder with the public keys that lie in it.
 func OpenReader(ctx context.Context, dir string) (*Reader, error) {
-	t := ReadFolder(dir)
+	return openReader(ctx, ReadFolder(dir))
+}
+
+func openReader(ctx context.Context, t Files) (*Reader, error) {
 	data, err := t.Read(ctx, keysPath)
 	if err != nil {
 		return nil, fault.Wrap(err, "open the evidence folder")
 	}
 	var keys []Key
 	for line := range strings.Lines(string(data)) {
-		k, err := ParseKey(strings.TrimSuffix(line, "\n"))
+		text, whole := strings.CutSuffix(line, "\n")
+		k, err := ParseKey(text)
+		if err == nil && !whole {
+			err = fault.New(fault.Invalid, "The file of public keys is cut short.")
+		}
 		if err != nil {
 			return nil, fault.Wrap(err, "read the evidence log's public keys")
 		}

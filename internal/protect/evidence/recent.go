@@ -26,7 +26,7 @@ type recent struct {
 }
 
 // loadRecent reads the last leaves: more than one batch.
-func loadRecent(ctx context.Context, t Tiles, size int64) (recent, error) {
+func loadRecent(ctx context.Context, t Files, size int64) (recent, error) {
 	r := recent{at: map[ids.Leaf]int64{}}
 	last := (size+tileWidth-1)/tileWidth - 1
 	for n := last; n >= 0 && n > last-2*maxBatch/tileWidth; n-- {
@@ -60,7 +60,7 @@ func (r *recent) add(from int64, rows []Row) {
 }
 
 // without gives the rows that the log does not hold.
-func (r *recent) without(ctx context.Context, t Tiles, size int64, rows []Row) ([]Row, error) {
+func (r *recent) without(ctx context.Context, t Files, size int64, rows []Row) ([]Row, error) {
 	older := map[ids.Leaf]int64{}
 	for _, row := range rows {
 		if _, ok := r.at[row.ID]; !ok && r.from > 0 && row.ID.Time().Add(-slack).Before(r.old.Time()) {
@@ -82,7 +82,7 @@ func (r *recent) without(ctx context.Context, t Tiles, size int64, rows []Row) (
 
 // locate fills in the indexes of leaves that stand before index below. It reads
 // back until all are found or all leaves are too old.
-func locate(ctx context.Context, t Tiles, size, below int64, want map[ids.Leaf]int64) error {
+func locate(ctx context.Context, t Files, size, below int64, want map[ids.Leaf]int64) error {
 	left := len(want)
 	var oldest time.Time
 	for id := range want {
@@ -109,7 +109,7 @@ func locate(ctx context.Context, t Tiles, size, below int64, want map[ids.Leaf]i
 }
 
 // find gives the index of one leaf, or a NotFound fault.
-func find(ctx context.Context, t Tiles, size int64, id ids.Leaf) (int64, error) {
+func find(ctx context.Context, t Files, size int64, id ids.Leaf) (int64, error) {
 	want := map[ids.Leaf]int64{id: -1}
 	if err := locate(ctx, t, size, size, want); err != nil {
 		return 0, err

@@ -137,7 +137,7 @@ func (l *Log) writeKeys(ctx context.Context) error {
 }
 
 // historyAt gives checkpoint i of a history of count.
-func historyAt(ctx context.Context, t Tiles, i, count int64) (string, error) {
+func historyAt(ctx context.Context, t Files, i, count int64) (string, error) {
 	bundle, err := readBundle(ctx, t, historyPrefix, i/tileWidth, count)
 	if err != nil {
 		return "", err
@@ -148,7 +148,7 @@ func historyAt(ctx context.Context, t Tiles, i, count int64) (string, error) {
 // countHistory finds how many checkpoints the history holds. Bundles are full
 // up to the last, and of the last one every smaller width exists, so both are
 // found by halving.
-func countHistory(ctx context.Context, t Tiles) (int64, error) {
+func countHistory(ctx context.Context, t Files) (int64, error) {
 	exists := func(n int64, w int) (bool, error) {
 		_, err := t.Read(ctx, bundlePath(historyPrefix, n, w))
 		if fault.Is(err, fault.NotFound) {

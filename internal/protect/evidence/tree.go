@@ -69,7 +69,7 @@ func splitBundle(data []byte, w int, more bool) ([][]byte, error) {
 
 // readBundle gives the entries of bundle n in a list of size entries. A partial
 // bundle may be gone once the full one exists (C2SP tlog-tiles, Partial Tiles).
-func readBundle(ctx context.Context, t Tiles, prefix string, n, size int64) ([][]byte, error) {
+func readBundle(ctx context.Context, t Files, prefix string, n, size int64) ([][]byte, error) {
 	w := widthOf(n, size)
 	data, full, err := readPartial(ctx, t, bundlePath(prefix, n, w), bundlePath(prefix, n, tileWidth))
 	if err != nil {
@@ -83,7 +83,7 @@ func readBundle(ctx context.Context, t Tiles, prefix string, n, size int64) ([][
 }
 
 // readPartial reads a path, or the full one in its place.
-func readPartial(ctx context.Context, t Tiles, path, full string) (data []byte, isFull bool, err error) {
+func readPartial(ctx context.Context, t Files, path, full string) (data []byte, isFull bool, err error) {
 	data, err = t.Read(ctx, path)
 	if fault.Is(err, fault.NotFound) && path != full {
 		data, err = t.Read(ctx, full)
@@ -92,22 +92,22 @@ func readPartial(ctx context.Context, t Tiles, path, full string) (data []byte, 
 	return data, isFull, err
 }
 
-func readTile(ctx context.Context, t Tiles, tile tlog.Tile) ([]byte, error) {
+func readTile(ctx context.Context, t Files, tile tlog.Tile) ([]byte, error) {
 	whole := tile
 	whole.W = tileWidth
-	data, _, err := readPartial(ctx, t, tilePath(tile), tilePath(whole))
+	data, full, err := readPartial(ctx, t, tilePath(tile), tilePath(whole))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) < tile.W*tlog.HashSize {
-		return nil, mismatch(errors.New("a tile of the evidence log is cut short"))
+	if want := tile.W * tlog.HashSize; len(data) < want || (!full && len(data) > want) {
+		return nil, mismatch(errors.New("a tile of the evidence log has the wrong length"))
 	}
 	return data[:tile.W*tlog.HashSize], nil
 }
 
 // hashReader gives hashes of tree, each authenticated against its root. It
 // lives for one call, which is why it may hold ctx's reach in a closure.
-func hashReader(ctx context.Context, t Tiles, tree tlog.Tree) tlog.HashReader {
+func hashReader(ctx context.Context, t Files, tree tlog.Tree) tlog.HashReader {
 	return tlog.TileHashReader(tree, tileSource(func(tile tlog.Tile) ([]byte, error) { return readTile(ctx, t, tile) }))
 }
 
