@@ -2,19 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 
-	"mailvow/internal/app/config"
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/door/admin"
 	"mailvow/internal/keep/db"
-	"mailvow/internal/keep/vault"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 )
@@ -82,40 +76,4 @@ func (o *operatorActs) Link(ctx context.Context, who address.Address) (admin.Sig
 	}
 	link, until, err := o.h.access.Link(ctx, access.House(), scope.Everyone, u.ID)
 	return admin.SignInLink{User: u.ID, URL: o.h.signInURL(link), Until: until}, err
-}
-
-// RotateKEK implements admin.Keys. Which file the next start reads is the
-// configuration's: until it is changed, data.kek_former or the old file opens
-// nothing new.
-func (o *operatorActs) RotateKEK(ctx context.Context, file string) error {
-	if o.h.Dev {
-		return fault.New(fault.Conflict, "A dev server keeps its key-encryption key in its folder; only a configured server changes it.")
-	}
-	if !filepath.IsAbs(file) {
-		return fault.New(fault.Invalid, "Give the whole path of the new key file.")
-	}
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		if err := vault.CreateKEKFile(file); err != nil {
-			return fault.Because(fault.Invalid, err, fmt.Sprintf("The key file %s cannot be made.", file)).
-				WithHint("the server makes it as its own user; choose a folder that it may write to")
-		}
-	}
-	next, err := vault.LoadKEKFile(file)
-	if err != nil {
-		return err
-	}
-	return o.h.vault.RotateKEK(ctx, next)
-}
-
-// formerKEKs are keys that may still be found in the store after a rotation.
-func formerKEKs(c config.Data) ([]vault.Wrapper, error) {
-	var list []vault.Wrapper
-	for _, file := range c.KEKFormer {
-		k, err := vault.LoadKEKFile(file)
-		if err != nil {
-			return nil, fault.Wrap(err, "load a former key-encryption key")
-		}
-		list = append(list, k)
-	}
-	return list, nil
 }

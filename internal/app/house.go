@@ -159,11 +159,11 @@ func (h *House) openVault(ctx context.Context, p paths) error {
 	if err != nil {
 		return err
 	}
-	h.stores.sealer = kekSealer{kek, former}
 	h.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Former: former, Store: h.keyStore(p), Clock: h.Clock, IDs: h.ids})
 	if err != nil {
 		return err
 	}
+	h.stores.sealer = kekSealer{h.vault}
 	h.onClose(func() error { h.vault.Close(); return nil })
 	return nil
 }

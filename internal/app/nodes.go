@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"os"
@@ -111,30 +110,6 @@ func (h *House) openBlobs(p paths) (err error) {
 	}
 	h.drafts = blob.NewDrafts(h.blobs, h.Config.Data.Inline)
 	return nil
-}
-
-// kekSealer seals what lies beside the keys in a bucket: a key-encryption key's
-// id, a line feed, the sealed bytes.
-type kekSealer struct {
-	now    vault.Wrapper
-	former []vault.Wrapper
-}
-
-// Seal implements object.Sealer.
-func (s kekSealer) Seal(ctx context.Context, name string, plain []byte) ([]byte, error) {
-	sealed, err := s.now.Wrap(ctx, plain, []byte("file\x00"+name))
-	return append([]byte(s.now.ID()+"\n"), sealed...), err
-}
-
-// Unseal implements object.Sealer.
-func (s kekSealer) Unseal(ctx context.Context, name string, sealed []byte) ([]byte, error) {
-	id, rest, found := bytes.Cut(sealed, []byte("\n"))
-	for _, w := range append([]vault.Wrapper{s.now}, s.former...) {
-		if found && w.ID() == string(id) {
-			return w.Unwrap(ctx, rest, []byte("file\x00"+name))
-		}
-	}
-	return nil, fault.New(fault.Invalid, "The object "+name+" is sealed by another key-encryption key.").WithHint("give the key of that time in data.kek_former")
 }
 
 // files is a place for small files in a bucket, for as long as this house lives.

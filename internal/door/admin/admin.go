@@ -81,6 +81,9 @@ type Keys interface {
 	// RotateKEK wraps all keys under the key in a file, which it makes if there is
 	// none.
 	RotateKEK(ctx context.Context, file string) error
+	// LearnKEK lets the server open what is wrapped under the key in a file, which
+	// it makes if there is none.
+	LearnKEK(ctx context.Context, file string) error
 }
 
 // Item is one recipient in the queue, as it is printed.
@@ -196,7 +199,8 @@ type Deleted struct {
 
 // Rotation is what is to be rotated.
 type Rotation struct {
-	KEK string `json:"kek,omitzero"` // a file; "": the customers' keys instead
+	KEK   string `json:"kek,omitzero"`   // a file; "": the customers' keys instead
+	Learn bool   `json:"learn,omitzero"` // only learn it
 }
 
 func scopeOf(customer ids.Tenant) scope.Scope {

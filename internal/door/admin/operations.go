@@ -310,7 +310,12 @@ func (s *Server) keys(mux *http.ServeMux, p Parts) {
 		if p.Keys == nil {
 			return Count{}, absent("keys")
 		}
-		if in.KEK != "" {
+		switch {
+		case in.Learn && in.KEK == "":
+			return Count{}, fault.New(fault.Invalid, "Say which key-encryption key is to be learnt.")
+		case in.Learn:
+			return Count{1}, p.Keys.LearnKEK(ctx, in.KEK)
+		case in.KEK != "":
 			return Count{1}, p.Keys.RotateKEK(ctx, in.KEK)
 		}
 		n, err := p.Keys.RotateTenants(ctx)

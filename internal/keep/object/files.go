@@ -45,7 +45,8 @@ func NewFiles(life context.Context, b Bucket, prefix string, sealer Sealer) *Fil
 
 const (
 	filesPatience = 30 * time.Second
-	largestFile   = 16 << 20
+	// LargestFile is how many sealed bytes a file may have.
+	LargestFile = 16 << 20
 )
 
 func (f *Files) place(name string) string {
@@ -95,7 +96,7 @@ func (f *Files) read(op, name string) (disk.File, error) {
 	}
 	ctx, cancel := f.reach()
 	defer cancel()
-	content, err := f.bucket.Get(ctx, f.place(name), 0, largestFile)
+	content, err := f.bucket.Get(ctx, f.place(name), 0, LargestFile)
 	if err == nil && f.sealer != nil {
 		content, err = f.sealer.Unseal(ctx, f.place(name), content)
 	}
@@ -191,7 +192,7 @@ func (f *file) bytes() []byte {
 func (f *file) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.content)+len(p) > largestFile {
+	if len(f.content)+len(p) > LargestFile {
 		return 0, fault.Because(fault.Internal, errors.New("a file in a bucket grows beyond what is read again"), "")
 	}
 	f.content = append(f.content, p...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,7 @@ func (v *Vault) RotateKEK(ctx context.Context, next Wrapper) error {
 	defer v.admin.Unlock()
 	before := v.wrappers.Load()
 	if before.now.ID() != next.ID() {
-		former := append([]Wrapper{before.now}, before.former...)
-		v.wrappers.Store(&wrappers{now: next, former: former})
+		v.wrappers.Store(&wrappers{now: next, former: slices.Concat([]Wrapper{before.now}, before.former)})
 	}
 	tenants, err := v.store.tenants(ctx)
 	if err != nil {
@@ -35,6 +35,36 @@ func (v *Vault) RotateKEK(ctx context.Context, next Wrapper) error {
 		}
 	}
 	return nil
+}
+
+// LearnKEK lets this vault open what is wrapped under another key-encryption key,
+// and goes on wrapping under its own. Where several nodes share a key store each
+// learns the next key before the first rotates.
+func (v *Vault) LearnKEK(next Wrapper) {
+	v.admin.Lock()
+	defer v.admin.Unlock()
+	before := v.wrappers.Load()
+	if _, err := before.named(next.ID()); err != nil {
+		v.wrappers.Store(&wrappers{now: before.now, former: slices.Concat(before.former, []Wrapper{next})})
+	}
+}
+
+// WrapFile wraps what lies beside the keys under the key-encryption key of now,
+// whose id it returns; UnwrapFile opens it. They are for small files that must
+// be read before any key is.
+func (v *Vault) WrapFile(ctx context.Context, plain, ad []byte) (id string, wrapped []byte, err error) {
+	now := v.wrappers.Load().now
+	wrapped, err = now.Wrap(ctx, plain, ad)
+	return now.ID(), wrapped, err
+}
+
+// UnwrapFile opens what WrapFile wrapped under the key with an id.
+func (v *Vault) UnwrapFile(ctx context.Context, id string, wrapped, ad []byte) ([]byte, error) {
+	w, err := v.wrappers.Load().named(id)
+	if err != nil {
+		return nil, err
+	}
+	return w.Unwrap(ctx, wrapped, ad)
 }
 
 func (v *Vault) rewrapTenantKeys(ctx context.Context, tenant ids.Tenant, next Wrapper) error {

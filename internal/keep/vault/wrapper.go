@@ -45,7 +45,7 @@ func (w *wrappers) named(id string) (Wrapper, error) {
 		}
 	}
 	return nil, fault.New(fault.Unavailable, "A key in the key store was wrapped by another key-encryption key.").
-		WithHint("This key store belongs to the key-encryption key " + id + ", the configured one is " + w.now.ID() + ". Configure the right key file; during a rotation name the old one as former.")
+		WithHint("This key store belongs to the key-encryption key " + id + ", the configured one is " + w.now.ID() + ". Configure the right key file; during a rotation name the other one as former, or let the running server learn it (mailvow keys rotate --learn).")
 }
 
 // kekHeader begins a key file. The line is the header, the key in base64 and
