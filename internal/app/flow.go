@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/flow/route"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/flow/tally"
+	"mailvow/internal/flow/words"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 )
@@ -113,6 +114,10 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 		return err
 	}
 	h.index.Log = h.observe.For("flow/history").Log
+	if h.words, err = words.Open(ctx, h.history, h.db, h.vault, h.ids, h.Clock); err != nil {
+		return err
+	}
+	h.words.Log = h.observe.For("flow/words").Log
 	return nil
 }
 
@@ -152,6 +157,7 @@ func (h *House) startFlow(ctx context.Context) error {
 		}
 	}
 	h.parts.Go("index history", h.index.Run)
+	h.parts.Go("read subjects", h.words.Run)
 	h.parts.Go("count for charts", h.tally.Run)
 	h.parts.Go("close idle connections", h.courier.Run)
 	return nil

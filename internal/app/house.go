@@ -25,6 +25,7 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/flow/tally"
+	"mailvow/internal/flow/words"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/egress"
@@ -61,6 +62,7 @@ type House struct {
 
 	history *history.History
 	index   *history.Index
+	words   *words.Words
 	queue   *queue.Queue
 	intake  *intake.Intake
 	inbox   *inbox.Inbox

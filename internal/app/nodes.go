@@ -155,6 +155,7 @@ const (
 	putBackEvery = 5 * time.Second
 	prepareEvery = 2 * time.Minute
 	sweepEvery   = 10 * time.Minute
+	joinEvery    = 15 * time.Minute
 	refreshEvery = 20 * time.Second // 30 s at most, see vault.Refresh
 )
 
@@ -183,6 +184,7 @@ func (h *House) startNodes() {
 		h.duty("sweep keys", h.repeat("sweep keys", sweepEvery, h.vault.Sweep))
 		h.duty("finish erasures", h.eraser.Run)
 		h.duty("retention", h.retention.Run)
+		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
 }
 

@@ -67,7 +67,7 @@ func (h *House) openTrust() error {
 		return err
 	}
 	// What finds a person comes after those who find by it.
-	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.access, h.persons}
+	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.access, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
@@ -97,6 +97,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 	}
 	return []retain.Rule{
 		{Category: "message records", Purge: records, Oldest: h.history.Oldest},
+		{Category: "searched subjects", Purge: h.words.Purge, Oldest: h.words.Oldest},
 		{Category: "conversations", Purge: h.history.PurgeConversations, Oldest: h.history.OldestConversation},
 		{Category: "stored answers", Purge: h.purgeBy("door/httpapi")},
 		{Category: "job", Purge: h.purgeBy("keep/job")},
@@ -153,7 +154,7 @@ func (h *House) keyPeriods() []retain.Keys {
 	}
 	return []retain.Keys{
 		content,
-		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records"}},
+		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records", "searched subjects"}},
 		{Class: vault.Transcript, After: of("conversations"), Needs: []string{"conversations"}},
 	}
 }

@@ -19,6 +19,6 @@ func InForce(c *config.Config) (*inventory.Inventory, error) {
 		from[k.Name] = strings.ReplaceAll(k.Period.From, "the queue's expiry", inventory.Span(c.Delivery.Expiry))
 	}
 	return all.With(map[string]time.Duration{
-		"message records": c.Retention.History, "conversations": c.Retention.Conversations,
+		"message records": c.Retention.History, "searched subjects": c.Retention.History, "conversations": c.Retention.Conversations,
 	}, from)
 }

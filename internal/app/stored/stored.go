@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/flow/tally"
+	"mailvow/internal/flow/words"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/job"
@@ -34,7 +35,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), retain.Schema(),
-		history.Schema(), queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
+		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
 
@@ -43,7 +44,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, retain.Declaration, erase.Declaration,
-		history.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
+		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }
 

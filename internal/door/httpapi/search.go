@@ -19,6 +19,7 @@ type messageQuery struct {
 	Sender    string    `query:"sender" maxLength:"320" doc:"A whole address."`
 	Domain    string    `query:"domain" maxLength:"255" doc:"Of sender or recipient."`
 	MessageID string    `query:"message_id" maxLength:"998" doc:"The Message-ID field."`
+	Subject   string    `query:"subject" maxLength:"200" doc:"Words of the subject as they stand in it, in any case. A page may be short, or empty, and have a next all the same: one request looks through a bounded part."`
 	Outcome   string    `query:"outcome" enum:"queued,delivered,deferred,failed,held,mixed"`
 	Direction string    `query:"direction" enum:"outbound,inbound,notice"`
 	From      time.Time `query:"from"`
@@ -29,7 +30,10 @@ type messageQuery struct {
 var directions = map[string]history.Direction{"outbound": history.Outbound, "inbound": history.Inbound, "notice": history.Notice}
 
 func (q *messageQuery) filter() (history.Query, error) {
-	f := history.Query{Domain: q.Domain, MessageID: q.MessageID, State: history.State(q.Outcome), Direction: directions[q.Direction], From: q.From, To: q.To, Limit: q.Limit}
+	f := history.Query{Domain: q.Domain, MessageID: q.MessageID, Subject: q.Subject, State: history.State(q.Outcome), Direction: directions[q.Direction], From: q.From, To: q.To, Limit: q.Limit}
+	if q.Subject != "" && history.Fold(q.Subject) == "" {
+		return f, fault.Field("query.subject", "Give a word of the subject.")
+	}
 	var err error
 	if q.Recipient != "" {
 		if f.Recipient, err = addressAt("query.recipient", q.Recipient); err != nil {
@@ -56,7 +60,7 @@ func (a *API) listMessages(ctx context.Context, who Asker, in *messageQuery) (*p
 	if err != nil {
 		return nil, err
 	}
-	filters, err := json.Marshal([]any{in.Recipient, in.Sender, in.Domain, in.MessageID, in.Outcome, in.Direction, in.From, in.To, in.Customer})
+	filters, err := json.Marshal([]any{in.Recipient, in.Sender, in.Domain, in.MessageID, in.Subject, in.Outcome, in.Direction, in.From, in.To, in.Customer})
 	if err != nil {
 		return nil, fault.Wrap(err, "write filters")
 	}

@@ -197,6 +197,23 @@ func (p *Holder) named(ctx context.Context, f Found, t *trail) (bool, error) {
 	return false, nil
 }
 
+// Subjects gives each message whose subject changes or goes when the person is
+// erased, with the time at which it was accepted.
+func (p *Holder) Subjects(ctx context.Context, s pledge.Subject, yield func(f Found, at time.Time, subject string) error) error {
+	return p.trails(ctx, s, func(f Found, t *trail) error {
+		for _, e := range t.events {
+			if e.Kind != Accepted || e.Detail.Subject == "" {
+				continue
+			}
+			after := e.Detail
+			if t.strip(&after); t.empty() || after.Subject != e.Detail.Subject {
+				return yield(f, e.At, e.Detail.Subject)
+			}
+		}
+		return nil
+	})
+}
+
 // Find implements pledge.Holder.
 func (p *Holder) Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, error) {
 	found := pledge.Trace{Category: records, Holder: p.HolderName()}
@@ -399,9 +416,16 @@ func (h *History) Delete(ctx context.Context, s scope.Scope, m ids.Message) (int
 			attempts = append(attempts, e.Attempt)
 		}
 	}
+	gone, err := h.copies(ctx, events, func(d *Detail) { d.Subject = "" })
+	if err != nil {
+		return 0, err
+	}
 	all, owner := s.Args()
 	count := 0
 	err = h.db.Change(ctx, "delete a record", func(tx *db.Tx) error {
+		if err := gone.drop(ctx, tx); err != nil {
+			return err
+		}
 		n, err := tx.Do(ctx, h.set, "delete_message", int64(m), all, owner)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"sync"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
@@ -16,7 +17,79 @@ type Reader struct {
 	h       *History
 	name    string
 	offsets map[int]int64
-	doubt   bool // the store may be ahead of memory: load before going on
+	doubt   bool   // the store may be ahead of memory: load before going on
+	fresh   *fresh // nil until Listen
+}
+
+// fresh is what this node committed and a reader has not read yet.
+type fresh struct {
+	mu     sync.Mutex
+	events []Event
+	lost   bool // events is not whole: read the store instead
+	many   func()
+}
+
+// most is how many events a reader holds in memory before it reads them from the
+// store instead; at half of them it is woken.
+const most = 1 << 14
+
+// Listen holds what this node commits in memory, so that the reader need not read
+// it back. many is called when much has come; it must not wait. Call it once,
+// before the first commit.
+func (r *Reader) Listen(many func()) {
+	f := &fresh{lost: true, many: many}
+	r.fresh = f
+	r.h.db.Watch(r.h.add, func(committed []db.Committed) { f.note(r.h.db.Node(), committed) })
+}
+
+// note runs on the committing goroutine.
+func (f *fresh) note(node int, committed []db.Committed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range committed {
+		e, ok := c.Memo.(*Event)
+		if !ok || f.lost {
+			continue
+		}
+		at := Position{Node: node, Seq: c.Seq}
+		if len(f.events) >= most || len(f.events) > 0 && f.events[0].Position.Node != node {
+			f.events, f.lost = nil, true // too many, or this node lost its number and took another
+			f.many()
+			continue
+		}
+		event := *e
+		event.Position = at
+		if f.events = append(f.events, event); len(f.events) == most/2 {
+			f.many()
+		}
+	}
+}
+
+// take gives what was noted, if it goes on where the reader stands on its node,
+// and begins afresh.
+func (f *fresh) take(node int, after int64) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	events, lost := f.events, f.lost
+	f.events, f.lost = nil, false
+	if lost || len(events) == 0 || events[0].Position.Node != node || events[0].Position.Seq > after+1 {
+		return nil
+	}
+	for len(events) > 0 && events[0].Position.Seq <= after {
+		events = events[1:]
+	}
+	return events
+}
+
+// Lose forgets what Listen noted: the next events are read from the store, as
+// they stand there now.
+func (r *Reader) Lose() {
+	if r.fresh == nil {
+		return
+	}
+	r.fresh.mu.Lock()
+	defer r.fresh.mu.Unlock()
+	r.fresh.events, r.fresh.lost = nil, true
 }
 
 // Reader continues the reader of this name where it stood.
@@ -56,26 +129,47 @@ type Batch struct {
 // order, because one goroutine commits them; so a row that is seen has no
 // unseen row of its node before it.
 func (r *Reader) Next(ctx context.Context, limit int) (*Batch, error) {
-	if r.doubt {
-		if err := r.load(ctx); err != nil {
-			return nil, err
-		}
-	}
 	nodes, err := r.h.nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, node := range nodes {
-		events, last, err := r.h.since(ctx, Position{Node: node, Seq: r.offsets[node]}, limit)
-		if err != nil {
-			return nil, err
-		}
-		if last > r.offsets[node] {
-			return r.batch(node, events, last), nil
+		b, err := r.NextOf(ctx, node, limit)
+		if err != nil || !b.Empty() {
+			return b, err
 		}
 	}
 	return &Batch{Unit: &db.Unit{}}, nil
 }
+
+// NextOf is Next of one node. What Listen noted is given whole, past the limit.
+func (r *Reader) NextOf(ctx context.Context, node, limit int) (*Batch, error) {
+	if r.doubt {
+		if err := r.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	from := r.offsets[node]
+	if r.fresh != nil && node == r.h.db.Node() {
+		if events := r.fresh.take(node, from); len(events) > 0 {
+			return r.batch(node, events, events[len(events)-1].Position.Seq), nil
+		}
+	}
+	events, last, err := r.h.since(ctx, Position{Node: node, Seq: from}, limit)
+	if err != nil {
+		return nil, err
+	}
+	if last > from {
+		return r.batch(node, events, last), nil
+	}
+	return &Batch{Unit: &db.Unit{}}, nil
+}
+
+// Nodes are those that ever wrote.
+func (r *Reader) Nodes(ctx context.Context) ([]int, error) { return r.h.nodes(ctx) }
+
+// Empty reports that there was nothing to read, not even rows whose keys are gone.
+func (b *Batch) Empty() bool { return b.last == 0 }
 
 // batch moves the offset on condition that it is where this reader left it.
 func (r *Reader) batch(node int, events []Event, last int64) *Batch {

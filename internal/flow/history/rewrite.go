@@ -22,10 +22,17 @@ func (h *History) rewriteMessage(ctx context.Context, tenant ids.Tenant, m ids.M
 		return 0, err
 	}
 	known := knownOf(events)
+	gone, err := h.copies(ctx, events, func(d *Detail) { change(d, known) })
+	if err != nil {
+		return 0, err
+	}
 	all, owner := s.Args()
 	count := 0
 	err = h.db.Change(ctx, "rewrite history of a message", func(tx *db.Tx) error {
 		count = 0
+		if err := gone.drop(ctx, tx); err != nil {
+			return err
+		}
 		rows, err := h.rowIDs(ctx, tx, m, all, owner)
 		if err != nil {
 			return err

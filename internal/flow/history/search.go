@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"mailvow/internal/base/address"
@@ -17,6 +18,7 @@ type Query struct {
 	Sender    address.Address
 	Domain    string // of sender or recipient
 	MessageID string // the header field's value
+	Subject   string // words of it, in any case
 	State     State
 	Direction Direction
 	From      time.Time
@@ -69,10 +71,11 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 			q.Before = upto
 		}
 	}
+	q.Subject = Fold(q.Subject)
 	var page []Summary
 	for looked := 0; looked < maxLooked; {
-		list, err := h.candidates(ctx, s, q)
-		if err != nil || len(list) == 0 {
+		list, next, err := h.candidates(ctx, s, q)
+		if err != nil {
 			return page, 0, err
 		}
 		looked += len(list)
@@ -81,32 +84,48 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 			return nil, 0, err
 		}
 		for _, sum := range Summarise(events) {
-			q.Before = sum.Message
 			if !q.wants(sum) {
 				continue
 			}
 			if page = append(page, sum); len(page) == q.Limit {
-				return page, q.Before, nil
+				return page, sum.Message, nil
 			}
 		}
-		q.Before = list[len(list)-1]
-		if len(list) < q.Limit {
-			return page, 0, nil
+		q.Before = next
+		if next == 0 || len(list) < q.Limit { // nothing more, or as much as one request may look through
+			break
 		}
 	}
 	return page, q.Before, nil
 }
 
 func (q *Query) wants(s Summary) bool {
-	return (q.State == "" || q.State == s.State) && (q.Direction == 0 || q.Direction == s.Direction) && (q.From.IsZero() || !s.At.Before(q.From))
+	return (q.State == "" || q.State == s.State) && (q.Direction == 0 || q.Direction == s.Direction) && (q.From.IsZero() || !s.At.Before(q.From)) &&
+		(q.Subject == "" || strings.Contains(Fold(s.Subject), q.Subject))
 }
 
-// candidates are the next messages that can match: by the look-up index where
-// the query names somebody, else by time.
-func (h *History) candidates(ctx context.Context, s scope.Scope, q Query) ([]ids.Message, error) {
-	if q.Recipient.IsNull() && q.Sender.IsNull() && q.Domain == "" && q.MessageID == "" {
-		return h.Recent(ctx, s, q.Before, q.From, q.Limit)
+// candidates are the next messages that can match, and the message to go on
+// before: by the look-up index where the query names somebody, by subject where
+// it has words of one, else by time.
+func (h *History) candidates(ctx context.Context, s scope.Scope, q Query) (list []ids.Message, next ids.Message, err error) {
+	switch {
+	case !q.Recipient.IsNull() || !q.Sender.IsNull() || q.Domain != "" || q.MessageID != "":
+		list, err = h.indexed(ctx, s, q)
+	case q.Subject != "":
+		if h.words == nil {
+			return nil, 0, fault.New(fault.Unavailable, "Subjects are not searched on this node.")
+		}
+		return h.words.Find(ctx, s, WordQuery{Text: q.Subject, Before: q.Before, From: q.From, Limit: q.Limit})
+	default:
+		list, err = h.Recent(ctx, s, q.Before, q.From, q.Limit)
 	}
+	if err == nil && len(list) == q.Limit {
+		next = list[len(list)-1]
+	}
+	return list, next, err
+}
+
+func (h *History) indexed(ctx context.Context, s scope.Scope, q Query) ([]ids.Message, error) {
 	if h.index == nil {
 		return nil, fault.New(fault.Unavailable, "The look-up index is not open on this node.")
 	}

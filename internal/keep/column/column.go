@@ -18,7 +18,6 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
-	"mailvow/internal/base/pledge"
 	"mailvow/internal/keep/vault"
 )
 
@@ -251,42 +250,54 @@ func (c *Columns) Drop(ctx context.Context, tenant ids.Tenant, field string, bef
 	return len(places), nil
 }
 
-// Compact joins the parts of an hour that is over into as few as may be. It
+// Compact joins the parts of an hour that is over, if they fit into one. It
 // writes before it deletes: a crash in between leaves entries twice, which a
 // search gives once.
 func (c *Columns) Compact(ctx context.Context, tenant ids.Tenant, field string, hour Hour) error {
 	places, err := c.store.List(ctx, tenant, field, hour, hour+1)
-	if err != nil || len(places) < 2 {
+	if err != nil {
 		return fault.Wrap(err, "list chunks")
+	}
+	_, err = c.Join(ctx, places)
+	return err
+}
+
+// Join puts what stands in several parts of one hour into the first of them and
+// deletes the others, and says whether it did: parts that do not fit into one,
+// and parts of which one went meanwhile, stay as they are.
+func (c *Columns) Join(ctx context.Context, places []Place) (bool, error) {
+	if len(places) < 2 {
+		return false, nil
 	}
 	var all []Entry
 	size := 0
 	for _, p := range places {
 		r, err := c.store.Get(ctx, p)
+		if fault.Is(err, fault.NotFound) {
+			return false, nil
+		}
 		if err != nil {
-			return fault.Wrap(err, "read a chunk")
+			return false, fault.Wrap(err, "read a chunk")
 		}
 		entries, err := c.Open(r)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, e := range entries {
 			size += len(e.Text)
 		}
-		all = append(all, entries...)
+		if all = append(all, entries...); len(all) > MaxEntries || size > MaxText {
+			return false, nil
+		}
 	}
-	all = distinct(all)
-	if len(all) > MaxEntries || size > MaxText {
-		return nil // parts that are full stay parts
-	}
-	if err := c.Write(ctx, places[0], all); err != nil {
-		return err
+	if err := c.Write(ctx, places[0], distinct(all)); err != nil {
+		return false, err
 	}
 	var failed error
 	for _, p := range places[1:] {
 		failed = errors.Join(failed, c.store.Delete(ctx, p))
 	}
-	return fault.Wrap(failed, "delete the parts of an hour")
+	return true, fault.Wrap(failed, "delete the parts of an hour")
 }
 
 func distinct(entries []Entry) []Entry {
@@ -296,20 +307,4 @@ func distinct(entries []Entry) []Entry {
 		seen[e] = true
 		return twice
 	})
-}
-
-// Declaration says what columns hold. The table of the Store's records is
-// declared by the package that owns it; the searched fields by theirs.
-var Declaration = pledge.Declaration{
-	Package: "keep/column",
-	Categories: []pledge.Category{{
-		Name: "bulk search", About: pledge.Correspondent,
-		What:    "subjects and other fields that are searched in bulk, a second time, sealed per customer, field and hour",
-		Purpose: "find messages by what they are about",
-		Basis:   pledge.Contract,
-		Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},
-		Found:   "by the ids of the person's messages",
-		Erasing: pledge.Delete,
-	}},
-	Places: []pledge.Place{{Kind: pledge.KeyFile, Name: "column chunk", Category: "bulk search", Sealed: true}},
 }

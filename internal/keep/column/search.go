@@ -71,17 +71,7 @@ func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, scratc
 		if err != nil {
 			return false, fault.Wrap(err, "read a chunk")
 		}
-		if cap(*scratch) < len(r.Sealed) {
-			*scratch = make([]byte, 0, len(r.Sealed)+len(r.Sealed)/4)
-		}
-		ch, err := c.open(r, *scratch)
-		if fault.Is(err, fault.Gone) {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		more, err := ch.search(q, func(id int64, text []byte) bool {
+		more, err := c.scan(r, q, scratch, func(id int64, text []byte) bool {
 			if seen != nil {
 				e := Entry{ID: id, Text: string(text)}
 				if seen[e] {
@@ -96,6 +86,28 @@ func (c *Columns) searchHour(ctx context.Context, q Query, parts []Place, scratc
 		}
 	}
 	return true, nil
+}
+
+// Scan gives what a query meets in one record, largest id first, whatever period
+// the query names. It works in scratch, which it may replace by a larger one. A
+// record whose key was destroyed holds nothing any more.
+func (c *Columns) Scan(r Record, q Query, scratch *[]byte, yield func(Hit) bool) error {
+	_, err := c.scan(r, q, scratch, func(id int64, text []byte) bool { return yield(Hit{ID: id, Text: text, Place: r.Place}) })
+	return err
+}
+
+func (c *Columns) scan(r Record, q Query, scratch *[]byte, yield func(int64, []byte) bool) (more bool, err error) {
+	if cap(*scratch) < len(r.Sealed) {
+		*scratch = make([]byte, 0, len(r.Sealed)+len(r.Sealed)/4)
+	}
+	ch, err := c.open(r, *scratch)
+	if fault.Is(err, fault.Gone) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return ch.search(q, yield)
 }
 
 // search goes from the end to the front.
