@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/words"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/vault"
@@ -32,7 +33,8 @@ type Rows struct {
 const writers = 200
 
 // history writes rows as the road does, two for a message, sealed and with the
-// keyed hashes that make them findable, and says how fast each tenth went.
+// keyed hashes and the chunks of subjects that make them findable, and says how
+// fast each tenth went.
 func (b *bench) history(ctx context.Context) ([]Rows, error) {
 	dir, err := os.MkdirTemp(b.dir, "history-")
 	if err != nil {
@@ -51,7 +53,7 @@ func (b *bench) history(ctx context.Context) ([]Rows, error) {
 		if err := h.write(ctx, n/2); err != nil {
 			return all, err
 		}
-		if err := h.index.CatchUp(ctx); err != nil {
+		if err := errors.Join(h.index.CatchUp(ctx), h.words.CatchUp(ctx)); err != nil {
 			return all, err
 		}
 		r := Rows{Rows: (tenth + 1) * n, Rate: float64(n) / time.Since(begun).Seconds(), Bytes: sizeOf(dir)}
@@ -68,6 +70,7 @@ type record struct {
 	ids     *ids.Source
 	history *history.History
 	index   *history.Index
+	words   *words.Words
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -88,12 +91,16 @@ func openHistory(ctx context.Context, dir string) (*record, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	r.history = history.New(d, r.vault, r.ids, clock.Wall{}, history.NoRedaction{})
-	if r.index, err = r.history.OpenIndex(ctx); err != nil {
+	if r.index, err = r.history.OpenIndex(ctx); err == nil {
+		r.words, err = words.Open(ctx, r.history, d, r.vault, r.ids, clock.Wall{})
+	}
+	if err != nil {
 		r.vault.Close()
 		return nil, errors.Join(err, d.Close())
 	}
 	ctx, r.stop = context.WithCancel(ctx)
 	r.running.Go(func() { _ = r.index.Run(ctx) }) // it ends with the context; CatchUp reports what fails
+	r.running.Go(func() { _ = r.words.Run(ctx) })
 	return r, nil
 }
 

@@ -72,6 +72,15 @@ func plants() []planted {
 			}
 			must(t, h.db.Commit(t.Context(), u))
 		}, func(t *testing.T, h *House) bool { return !first(h.history.Oldest(t.Context())).IsZero() }},
+		{"searched subjects", func(t *testing.T, h *House) {
+			u := &db.Unit{}
+			e := history.Event{Message: ids.New[ids.Message](h.ids), Tenant: owner, Direction: history.Inbound, Kind: history.Accepted, At: h.Clock.Now(), Detail: history.Detail{Subject: "x"}}
+			if err := h.history.Write(u, e, history.Known{}); err != nil {
+				t.Fatal(err)
+			}
+			must(t, h.db.Commit(t.Context(), u))
+			must(t, h.words.CatchUp(t.Context()))
+		}, func(t *testing.T, h *House) bool { return !first(h.words.Oldest(t.Context())).IsZero() }},
 		{"conversations", func(t *testing.T, h *House) {
 			u := &db.Unit{}
 			c := &outcome.Conversation{Steps: []outcome.Step{{At: h.Clock.Now(), Sent: "EHLO x", Got: "250"}}}

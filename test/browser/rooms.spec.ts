@@ -68,6 +68,21 @@ test('a search that finds nothing says what to do', async ({ page }) => {
   await expect(page.getByText('Nothing matches')).toHaveCount(0);
 });
 
+test('mail is found by words of its subject', async ({ page }) => {
+  await page.goto('/activity');
+  const subject = (await page.getByRole('table').getByRole('link').first().innerText()).trim();
+  await page.getByRole('textbox', { name: 'Search by' }).click();
+  await page.getByRole('option', { name: 'Subject' }).click();
+  await page.getByLabel('Search term').fill(subject.toUpperCase());
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect(page).toHaveURL(/subject=/);
+  await expect(page.getByRole('table').getByRole('link').first()).toHaveText(subject);
+  await page.getByLabel('Search term').fill('no mail has these words');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect(page.getByText('Nothing matches')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+});
+
 test('an address that leads nowhere says so', async ({ page }) => {
   await page.goto('/no/such/room');
   await expect(page.getByText('There is nothing here')).toBeVisible();

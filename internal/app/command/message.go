@@ -10,8 +10,51 @@ import (
 )
 
 type messageCommands struct {
+	List   messageList   `cmd:"" help:"List messages, newest first."`
 	Show   messageShow   `cmd:"" help:"Show what happened to a message."`
 	Delete messageDelete `cmd:"" help:"Delete a message's record, and its recipients that are not delivered yet."`
+}
+
+type messageList struct {
+	reader
+	where
+	Customer  ids.Tenant  `help:"Of this customer." placeholder:"ID"`
+	Recipient string      `help:"To this address." placeholder:"ADDRESS"`
+	Sender    string      `help:"From this address." placeholder:"ADDRESS"`
+	Subject   string      `help:"With these words in the subject, as they stand in it, in any case." placeholder:"WORDS"`
+	Before    ids.Message `help:"Older than this one." placeholder:"ID"`
+	Limit     int         `help:"At most so many, 200 at most." default:"50"`
+}
+
+// Run lists one page.
+func (c *messageList) Run(ctx context.Context, t *Terminal) error {
+	page, err := call(ctx, t, &c.where, admin.MessageList, admin.MessageFilter{
+		Customer: c.Customer, Recipient: c.Recipient, Sender: c.Sender, Subject: c.Subject, Before: c.Before, Limit: c.Limit,
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.answer(page.Items)
+	}
+	if len(page.Items) == 0 {
+		return t.say("No message matches.")
+	}
+	var rows [][]string
+	for _, m := range page.Items {
+		to := ""
+		if len(m.Recipients) > 0 {
+			to = m.Recipients[0]
+		}
+		if n := len(m.Recipients); n > 1 {
+			to += fmt.Sprintf(" +%d", n-1)
+		}
+		rows = append(rows, []string{moment(m.At), m.ID.String(), m.State, m.Sender, to, m.Subject})
+	}
+	if err := t.table("TIME|MESSAGE|STATE|FROM|TO|SUBJECT", rows); err != nil || page.Next == 0 {
+		return err
+	}
+	return t.say("There may be more: --before %s", page.Next)
 }
 
 type oneMessage struct {

@@ -70,6 +70,7 @@ type Tenants interface {
 
 // History is flow/history.
 type History interface {
+	Search(ctx context.Context, s scope.Scope, q history.Query) ([]history.Summary, ids.Message, error)
 	Of(ctx context.Context, s scope.Scope, m ids.Message) ([]history.Event, error)
 	Delete(ctx context.Context, s scope.Scope, m ids.Message) (int, error)
 }
@@ -171,6 +172,34 @@ type Record struct {
 type MessageRef struct {
 	Customer ids.Tenant  `json:"customer,omitzero"`
 	Message  ids.Message `json:"message"`
+}
+
+// MessageFilter chooses messages. Zero values do not narrow.
+type MessageFilter struct {
+	Customer  ids.Tenant  `json:"customer,omitzero"`
+	Recipient string      `json:"recipient,omitempty"`
+	Sender    string      `json:"sender,omitempty"`
+	Subject   string      `json:"subject,omitempty"` // words of it
+	Before    ids.Message `json:"before,omitzero"`
+	Limit     int         `json:"limit,omitzero"` // 200 at most
+}
+
+// Messages is one page, newest first.
+type Messages struct {
+	Items []Listed    `json:"items"`
+	Next  ids.Message `json:"next,omitzero"` // go on before this one; zero at the end
+}
+
+// Listed is a message in a list.
+type Listed struct {
+	ID         ids.Message `json:"id"`
+	Customer   ids.Tenant  `json:"customer"`
+	At         time.Time   `json:"at"`
+	Direction  string      `json:"direction"`
+	State      string      `json:"state"`
+	Sender     string      `json:"sender"`
+	Recipients []string    `json:"recipients"`
+	Subject    string      `json:"subject"`
 }
 
 // Message is what is known of one message.

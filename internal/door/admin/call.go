@@ -30,6 +30,7 @@ const (
 	DomainAdd    Op[NewDomain, Domain]       = "domain/add"
 	DomainList   Op[DomainRef, []Domain]     = "domain/list"
 	DomainCheck  Op[DomainRef, Domain]       = "domain/check"
+	MessageList  Op[MessageFilter, Messages] = "message/list"
 	MessageShow  Op[MessageRef, Message]     = "message/show"
 	MessageErase Op[MessageRef, Deleted]     = "message/delete"
 	KeysRotate   Op[Rotation, Count]         = "keys/rotate"

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
@@ -267,7 +268,48 @@ func domainOf(d relay.Domain, records []relay.Record) Domain {
 	return out
 }
 
+// listMessages gives a page, and goes on while a part of the records that was
+// looked through has nothing.
+func listMessages(ctx context.Context, h History, f MessageFilter) (Messages, error) {
+	out := Messages{Items: []Listed{}}
+	q := history.Query{Subject: f.Subject, Before: f.Before, Limit: f.Limit}
+	for _, x := range []struct {
+		text string
+		into *address.Address
+	}{{f.Recipient, &q.Recipient}, {f.Sender, &q.Sender}} {
+		if x.text == "" {
+			continue
+		}
+		var err error
+		if *x.into, err = address.Parse(x.text); err != nil {
+			return out, err
+		}
+	}
+	for {
+		found, next, err := h.Search(ctx, scopeOf(f.Customer), q)
+		if err != nil {
+			return out, err
+		}
+		for _, m := range found {
+			out.Items = append(out.Items, Listed{
+				ID: m.Message, Customer: m.Tenant, At: m.At, Direction: m.Direction.String(), State: string(m.State),
+				Sender: m.Sender, Recipients: m.Recipients, Subject: m.Subject,
+			})
+		}
+		if out.Next = next; next == 0 || len(out.Items) > 0 {
+			return out, nil
+		}
+		q.Before = next
+	}
+}
+
 func (s *Server) messages(mux *http.ServeMux, p Parts) {
+	handle(s, mux, MessageList, func(ctx context.Context, in MessageFilter) (Messages, error) {
+		if p.History == nil {
+			return Messages{}, absent("messages")
+		}
+		return listMessages(ctx, p.History, in)
+	})
 	handle(s, mux, MessageShow, func(ctx context.Context, in MessageRef) (Message, error) {
 		if p.History == nil || p.Queue == nil {
 			return Message{}, absent("messages")

@@ -26,6 +26,7 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/flow/tally"
+	"mailvow/internal/flow/words"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
@@ -53,7 +54,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -161,6 +162,8 @@ func road(t testing.TB, p *Parts) {
 	p.Caught = inbox.New(p.DB, p.Vault, p.IDs, p.Drafts, blobs)
 	p.Tally = tally.New(p.DB, p.Clock, p.Observe.Log)
 	_, err = p.History.OpenIndex(t.Context())
+	must(t, err)
+	_, err = words.Open(t.Context(), p.History, p.DB, p.Vault, p.IDs, p.Clock)
 	must(t, err)
 	p.Subjects, p.Records, p.Controls = desk{}, desk{}, desk{}
 	p.Retention = kept{

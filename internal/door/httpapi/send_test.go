@@ -231,6 +231,17 @@ func TestSearchAndOverview(t *testing.T) {
 	if len(page.Items) != 1 || page.Items[0].Subject != "one" {
 		t.Errorf("%+v", page)
 	}
+	b.call("GET", "/v1/messages?subject=TW", "", owner).into(t, &page)
+	if len(page.Items) != 1 || page.Items[0].Subject != "two" || page.Next != nil {
+		t.Errorf("%+v", page)
+	}
+	b.call("GET", "/v1/messages?subject=two", "", b.as(t, b.other, access.Owner)).into(t, &page)
+	if len(page.Items) != 0 {
+		t.Errorf("another customer finds %+v", page)
+	}
+	if r := b.call("GET", "/v1/messages?subject=%20%09", "", owner); r.Code != 422 || !located(r.problem(t), "query.subject") {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
 	b.call("GET", "/v1/messages", "", b.as(t, b.other, access.Owner)).into(t, &page)
 	if len(page.Items) != 0 {
 		t.Errorf("another customer finds %+v", page)

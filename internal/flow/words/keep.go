@@ -72,9 +72,6 @@ func (x *Words) purgeStraddling(ctx context.Context, cut int64) (int, error) {
 }
 
 func (x *Words) cutPart(ctx context.Context, tx *db.Tx, p column.Place, cut int64) error {
-	if _, err := tx.Do(ctx, x.set, "lock_turn", dropped); err != nil {
-		return err
-	}
 	store := records{tx, x.set, 0, everything}
 	r, err := store.Get(ctx, p)
 	if fault.Is(err, fault.NotFound) {
@@ -182,9 +179,6 @@ func (x *Words) join(ctx context.Context, places []column.Place) error {
 		return nil
 	}
 	err := x.db.Change(ctx, "join the parts of an hour", func(tx *db.Tx) error {
-		if _, err := tx.Do(ctx, x.set, "lock_turn", dropped); err != nil {
-			return err
-		}
 		done, err := column.New(records{tx, x.set, 0, everything}, x.vault).Join(ctx, places)
 		if err == nil && done {
 			_, err = tx.Do(ctx, x.set, "take_turn", joined)

@@ -94,15 +94,17 @@ func (x *Words) Drop(ctx context.Context, tx *db.Tx, tenant ids.Tenant, m ids.Me
 	return err
 }
 
-// drop rewrites the chunks that may hold a message, and makes the reader read
-// again what it has not committed yet.
+// drop rewrites the chunk that holds a message. If there is none a reader may have
+// the message in hand: the turn makes it read again. Whichever of the two commits
+// first, the other sees it, because both change the turn's row.
 func (x *Words) drop(ctx context.Context, tx *db.Tx, tenant ids.Tenant, m ids.Message) (int, error) {
-	if _, err := tx.Do(ctx, x.set, "take_turn", dropped); err != nil {
-		return 0, fault.Wrap(err, "take the turn of chunks")
-	}
 	hour := column.HourOf(m.Time())
 	c := column.New(records{tx, x.set, int64(m), int64(m)}, x.vault)
-	return c.Erase(ctx, tenant, field, hour, hour+1, map[int64]bool{int64(m): true})
+	n, err := c.Erase(ctx, tenant, field, hour, hour+1, map[int64]bool{int64(m): true})
+	if err == nil && n == 0 {
+		_, err = tx.Do(ctx, x.set, "take_turn", dropped)
+	}
+	return n, fault.Wrap(err, "drop a subject")
 }
 
 // everything is above every id.

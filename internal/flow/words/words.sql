@@ -18,8 +18,9 @@ create table chunk (
 create index chunk_place on chunk (tenant, field, last);
 create index chunk_last on chunk (last);
 -- What keeps the reader and those who rewrite out of each other's way. Row 1 moves
--- when something was dropped: what a reader read before may hold it. Row 2 moves
--- when parts were joined: a search that met some of them looks again.
+-- when a subject was to be dropped that no chunk held: a reader may have it. Row 2 moves
+-- when parts were joined: a search that met some of them looks again. Those who
+-- rewrite one part at a time need neither: their transactions are serialisable.
 create table chunk_turn (
   id int not null primary key,
   n  int not null
@@ -39,10 +40,6 @@ select n from chunk_turn where id = $1
 
 -- query: take_turn
 update chunk_turn set n = n + 1 where id = $1
-
--- query: lock_turn
--- Who rewrites waits for who rewrites.
-update chunk_turn set n = n where id = $1
 
 -- query: places
 select part, hour from chunk

@@ -483,7 +483,10 @@ func (d *desk) restless() error {
 		d.words.Die(d.Context(), d.db.Node())
 	}
 	if fault.Is(err, fault.Conflict) {
-		return nil // another node was first
+		err = nil // another node was first
+	}
+	if err == nil {
+		err = clock.Sleep(d.Context(), d.clock, time.Millisecond)
 	}
 	return err
 }

@@ -81,7 +81,17 @@ const overview = createRoute({
 const activity = createRoute({
   ...inShell,
   path: '/activity',
-  validateSearch: texts('recipient', 'sender', 'message_id', 'outcome', 'direction', 'time', 'from', 'to'),
+  validateSearch: texts(
+    'recipient',
+    'sender',
+    'message_id',
+    'subject',
+    'outcome',
+    'direction',
+    'time',
+    'from',
+    'to',
+  ),
   component: lazyRouteComponent(() => import('./rooms/activity'), 'Activity'),
 });
 const message = createRoute({

@@ -36,7 +36,7 @@ type Words<T> = { [K in keyof T]?: string };
 export type MessageFilter = Words<
   Pick<
     Asked<'list-messages'>,
-    'recipient' | 'sender' | 'message_id' | 'outcome' | 'direction' | 'from' | 'to'
+    'recipient' | 'sender' | 'message_id' | 'subject' | 'outcome' | 'direction' | 'from' | 'to'
   >
 >;
 export type QueueFilter = Words<Pick<Asked<'list-queue'>, 'state' | 'domain'>>;

@@ -2245,6 +2245,8 @@ export interface operations {
                 domain?: string;
                 /** @description The Message-ID field. */
                 message_id?: string;
+                /** @description Words of the subject as they stand in it, in any case. A page may be short, or empty, and have a next all the same: one request looks through a bounded part. */
+                subject?: string;
                 outcome?: "queued" | "delivered" | "deferred" | "failed" | "held" | "mixed";
                 direction?: "outbound" | "inbound" | "notice";
                 from?: string;

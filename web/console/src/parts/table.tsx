@@ -10,7 +10,7 @@ import {
   tableFeatures,
   useTable,
 } from '@tanstack/react-table';
-import { type ReactNode, useMemo } from 'react';
+import { type ReactNode, useEffect, useMemo } from 'react';
 import { t } from '../texts';
 import { ProblemNote, Waiting } from './problem';
 import css from './table.module.css';
@@ -178,11 +178,20 @@ type ListProps<T extends object> = Omit<TableProps<T>, 'rows'> & {
   empty: ReactNode;
 };
 
-/** A list with a cursor: its table, its empty state, its refusal, and the button for more. */
+/**
+ * A list with a cursor: its table, its empty state, its refusal, and the button for more. A search
+ * looks through a part of the records at a time; while it has found nothing it goes on by itself.
+ */
 export function PagedTable<T extends object>({ query, empty, ...table }: ListProps<T>) {
   const rows = useMemo(() => query.data?.pages.flatMap((p) => p.items ?? []) ?? [], [query.data]);
+  const goesOn = query.data !== undefined && rows.length === 0 && query.hasNextPage;
+  const { fetchNextPage, isFetchingNextPage, isFetchNextPageError } = query;
+  useEffect(() => {
+    if (goesOn && !isFetchingNextPage && !isFetchNextPageError) void fetchNextPage();
+  }, [goesOn, isFetchingNextPage, isFetchNextPageError, fetchNextPage]);
   if (query.error && !query.data) return <ProblemNote error={query.error} retry={() => query.refetch()} />;
-  if (!query.data) return <Waiting />;
+  if (goesOn && isFetchNextPageError) return <More query={query} />;
+  if (!query.data || goesOn) return <Waiting />;
   if (rows.length === 0) return <>{empty}</>;
   return (
     <>

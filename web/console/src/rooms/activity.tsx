@@ -16,11 +16,19 @@ type Search = {
   recipient?: string;
   sender?: string;
   message_id?: string;
+  subject?: string;
   outcome?: string;
   direction?: string;
   time?: string;
   from?: string;
   to?: string;
+};
+
+const placeholders = {
+  recipient: t.activity.placeholderAddress,
+  sender: t.activity.placeholderAddress,
+  subject: t.activity.placeholderSubject,
+  message_id: t.activity.placeholderMessageId,
 };
 
 const hour = 3_600_000;
@@ -90,11 +98,12 @@ function NoMatch() {
   );
 }
 
-type Field = 'recipient' | 'sender' | 'message_id';
-const fields: Field[] = ['recipient', 'sender', 'message_id'];
+type Field = 'recipient' | 'sender' | 'subject' | 'message_id';
+const fields: Field[] = ['recipient', 'sender', 'subject', 'message_id'];
 const fieldLabels = {
   recipient: t.activity.recipient,
   sender: t.activity.sender,
+  subject: t.activity.subject,
   message_id: t.activity.messageId,
 };
 
@@ -169,7 +178,13 @@ function Term({ search, set }: { search: Search; set: (change: Search) => void }
   const [field, setField] = useState<Field>(active);
   const [term, setTerm] = useState(search[active] ?? '');
   const apply = (f: Field, value: string) =>
-    set({ recipient: undefined, sender: undefined, message_id: undefined, [f]: value.trim() || undefined });
+    set({
+      recipient: undefined,
+      sender: undefined,
+      subject: undefined,
+      message_id: undefined,
+      [f]: value.trim() || undefined,
+    });
   return (
     <form
       className={css.term}
@@ -190,13 +205,14 @@ function Term({ search, set }: { search: Search; set: (change: Search) => void }
       />
       <TextInput
         label={t.activity.term}
-        placeholder={field === 'message_id' ? t.activity.placeholderMessageId : t.activity.placeholderAddress}
+        placeholder={placeholders[field]}
         leftSection={<IconSearch size={16} aria-hidden />}
         value={term}
         onChange={(e) => {
           setTerm(e.currentTarget.value);
           if (e.currentTarget.value === '') apply(field, '');
         }}
+        maxLength={field === 'subject' ? 200 : undefined}
         spellCheck={false}
         autoCapitalize="none"
         className={css.input}

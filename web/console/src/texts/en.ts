@@ -191,6 +191,7 @@ export const en = {
     lead: 'Every message that came in or went out, newest first.',
     recipient: 'Recipient',
     sender: 'Sender',
+    subject: 'Subject',
     messageId: 'Message ID',
     outcome: 'Outcome',
     direction: 'Direction',
@@ -208,6 +209,7 @@ export const en = {
     placeholderAddress: 'someone@example.org',
     placeholderDomain: 'example.org or someone@example.org',
     placeholderMessageId: '<id@host> or msg_…',
+    placeholderSubject: 'words of the subject',
     wholeAddress: 'Addresses are sealed, so a search needs the whole address or message ID.',
     empty: 'No messages yet',
     emptyText:
