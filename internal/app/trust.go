@@ -10,6 +10,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
@@ -138,9 +139,17 @@ func (h *House) sweepBlobs(ctx context.Context, before time.Time) (int, error) {
 	})
 }
 
+// transitEvery is how often transit keys are looked for whose time is over, and
+// transitGone what is promised: after that time from its hour's end none is left.
+const (
+	transitEvery = 15 * time.Minute
+	transitGone  = time.Hour
+)
+
 // keyPeriods say when the keys of a class are no longer needed. Account and
 // platform keys live as long as the contract. A day more than the rows is for
-// what was sealed just before midnight and for slow clocks.
+// what was sealed just before midnight and for slow clocks. Transit keys go within
+// transitGone of their hour's end.
 func (h *House) keyPeriods() []retain.Keys {
 	const day = 24 * time.Hour
 	of := func(category string) time.Duration {
@@ -153,6 +162,7 @@ func (h *House) keyPeriods() []retain.Keys {
 		content.Needs = append(content.Needs, "caught mail")
 	}
 	return []retain.Keys{
+		{Class: vault.Transit, After: queue.TransitAfter, Every: transitEvery, Survivors: h.queue.LeaveTransit},
 		content,
 		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records", "searched subjects"}},
 		{Class: vault.Transcript, After: of("conversations"), Needs: []string{"conversations"}},

@@ -53,7 +53,7 @@ func (q *Queue) Add(u *db.Unit, env *Envelope, content *Stored, recipients []Rec
 func (q *Queue) addMessage(u *db.Unit, env *Envelope, content *Stored) error {
 	id := int64(env.ID)
 	var scratch [512]byte
-	sealed, err := q.Vault.Seal(nil, env.Tenant, vault.Content, vault.AD{Table: messageTable, Row: id}, env.append(scratch[:0]))
+	sealed, err := q.Vault.Seal(nil, env.Tenant, vault.Transit, vault.AD{Table: messageTable, Row: id}, env.append(scratch[:0]))
 	if err != nil {
 		return fault.Wrap(err, "seal envelope")
 	}
@@ -85,7 +85,7 @@ func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content 
 	case leased:
 		state, attempt, token = Leased, 1, 1
 	}
-	sealed, err := q.sealRow(env.Tenant, id, &row{Recipient: r, Why: hold})
+	sealed, err := q.sealRow(vault.Transit, env.Tenant, id, &row{Recipient: r, Why: hold})
 	if err != nil {
 		return err
 	}
@@ -100,9 +100,9 @@ func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content 
 	return nil
 }
 
-func (q *Queue) sealRow(tenant ids.Tenant, id ids.Recipient, r *row) ([]byte, error) {
+func (q *Queue) sealRow(class vault.Class, tenant ids.Tenant, id ids.Recipient, r *row) ([]byte, error) {
 	var scratch [512]byte
-	sealed, err := q.Vault.Seal(nil, tenant, vault.Content, vault.AD{Table: queueTable, Row: int64(id)}, r.append(scratch[:0]))
+	sealed, err := q.Vault.Seal(nil, tenant, class, vault.AD{Table: queueTable, Row: int64(id)}, r.append(scratch[:0]))
 	return sealed, fault.Wrap(err, "seal queue row")
 }
 

@@ -18,7 +18,9 @@ import (
 // Stored is a message's bytes: sealed in the row beside the message, and, where
 // they are large, the rest of them in the blob store. Both are sealed under one
 // key of the message's own, which lies wrapped in its row: deleting the row and
-// the epoch key leaves nothing that opens them.
+// the epoch key leaves nothing that opens them. Fresh mail is wrapped in Transit,
+// whose epochs are short; what still waits afterwards is moved to Content
+// (LeaveTransit).
 type Stored struct {
 	Blob    blob.Name // in the blob store, or ""
 	message ids.Message
@@ -36,7 +38,7 @@ var bodyNonce = [12]byte{'b', 'o', 'd', 'y'}
 
 // Inline makes the stored form of a message that lies whole in its row.
 func (q *Queue) Inline(tenant ids.Tenant, m ids.Message, content []byte) (*Stored, error) {
-	key, wrapped, err := q.Vault.NewKey(tenant, vault.Content, vault.AD{Table: bodyTable, Row: int64(m)})
+	key, wrapped, err := q.Vault.NewKey(tenant, vault.Transit, vault.AD{Table: bodyTable, Row: int64(m)})
 	if err != nil {
 		return nil, fault.Wrap(err, "make message key")
 	}
@@ -49,7 +51,7 @@ func (q *Queue) Inline(tenant ids.Tenant, m ids.Message, content []byte) (*Store
 // Large makes the stored form of a message whose bytes are in the blob store
 // already; prefix is what stands before them.
 func (q *Queue) Large(tenant ids.Tenant, m ids.Message, prefix []byte, s *blob.Stored) (*Stored, error) {
-	wrapped, err := q.Vault.WrapKey(tenant, vault.Content, vault.AD{Table: bodyTable, Row: int64(m)}, s.Key)
+	wrapped, err := q.Vault.WrapKey(tenant, vault.Transit, vault.AD{Table: bodyTable, Row: int64(m)}, s.Key)
 	if err != nil {
 		return nil, fault.Wrap(err, "wrap message key")
 	}
@@ -73,14 +75,19 @@ func (q *Queue) open(ctx context.Context, w *work) (*Content, error) {
 	if w.content != nil && w.content.plain != nil {
 		return &Content{Content: w.content.plain}, nil
 	}
-	if w.content == nil {
-		_, stored, err := q.stored(ctx, scope.Everyone, w.parcel.Message)
-		if err != nil {
-			return nil, err
+	if w.content != nil {
+		c, err := q.read(ctx, w.content)
+		if !fault.Is(err, fault.Gone) {
+			return c, err
 		}
-		w.content = stored
+		// It waited so long in memory that its key was wrapped again meanwhile.
 	}
-	return q.read(ctx, w.content)
+	_, stored, err := q.stored(ctx, scope.Everyone, w.parcel.Message)
+	if err != nil {
+		return nil, err
+	}
+	w.content = stored
+	return q.read(ctx, stored)
 }
 
 // Content is a message's bytes, open for reading.

@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/outcome"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/vault"
 )
 
 // Selection names what a person acts on: recipients by id, or every recipient
@@ -163,7 +164,11 @@ func (q *Queue) mover(by Hand, kind history.Kind, change func(*waits) bool) func
 // move commits a row's new state with its line of history. A row that somebody
 // else has meanwhile is left to them.
 func (q *Queue) move(ctx context.Context, w *waits, was State, kind history.Kind, by Hand) (bool, error) {
-	sealed, err := q.sealRow(w.tenant, w.id, &w.row)
+	class := vault.Content
+	if w.state == Ready {
+		class = q.classUntil(w.due, w.id)
+	}
+	sealed, err := q.sealRow(class, w.tenant, w.id, &w.row)
 	if err != nil {
 		return false, err
 	}

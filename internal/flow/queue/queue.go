@@ -153,7 +153,7 @@ type Queue struct {
 }
 
 type bulks struct {
-	addMessage, addBody, add, done, again, byHand, dropMessage, dropBody *db.Bulk
+	addMessage, addBody, add, done, again, byHand, dropMessage, dropBody, rewrapMessage, rewrapRow *db.Bulk
 }
 
 // New makes the queue of this node. Start begins delivering.
@@ -166,6 +166,7 @@ func New(p Parts, c Config) *Queue {
 		bulk: bulks{
 			addMessage: set.Bulk("add_message"), addBody: set.Bulk("add_body"), add: set.Bulk("add"),
 			done: set.Bulk("done"), again: set.Bulk("again"), byHand: set.Bulk("by_hand"), dropMessage: set.Bulk("drop_message"), dropBody: set.Bulk("drop_body"),
+			rewrapMessage: set.Bulk("rewrap_message"), rewrapRow: set.Bulk("rewrap_row"),
 		},
 	}
 }

@@ -9,8 +9,8 @@ create table message (
   class     int  not null,
   size      int  not null,
   place     text not null, -- name in the blob store, or '' when the bytes lie in body
-  key       blob not null, -- the content's key, wrapped by today's content epoch
-  sealed    blob not null  -- envelope: sender, peer, needs, subject (class content)
+  key       blob not null, -- the content's key, wrapped (class transit, later content)
+  sealed    blob not null  -- envelope: sender, peer, needs, subject (class transit, later content)
 );
 create table body (
   id    int  not null primary key, -- the message
@@ -28,7 +28,7 @@ create table queue (
   attempt int  not null,
   token   int  not null, -- grows with every lease
   node    int  not null, -- who leased it, or last did
-  sealed  blob not null  -- recipient, route, last reply (class content)
+  sealed  blob not null  -- recipient, route, last reply (class transit, later content)
 );
 -- The due row is found per lane. Leased rows, which is what fresh mail is born
 -- as, are in no index but the key and the message's.
@@ -140,20 +140,23 @@ update queue set state = 2, node = $2, token = token + 1 where id = $1 and state
 returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
 
 -- query: old_messages
--- What was accepted before a day and still waits, for keys whose time is over.
+-- What was accepted in a time and still waits, for keys whose time is over.
 select id, tenant, key, sealed from message where id > $1 and id < $2 order by id limit $3
 
 -- query: old_rows
-select id, tenant, token, sealed from queue where id > $1 and id < $2 order by id limit $3
+select id, tenant, sealed from queue where id > $1 and id < $2 order by id limit $3
 
--- query: rewrap_message
-update message set key = $2, sealed = $3 where id = $1
+-- bulk: rewrap_message (id int, old blob, key blob, sealed blob)
+update message set key = r.key, sealed = r.sealed
+from rows r where message.id = r.id and message.key = r.old
+returning message.id
 
--- query: rewrap_row
-update queue set sealed = $3 where id = $1 and token = $2
-
--- query: reseal
-update queue set sealed = $2 where id = $1 and token = $3
+-- bulk: rewrap_row (id int, old blob, sealed blob)
+-- A row that its courier sealed again meanwhile has a young seal already; one
+-- that was only leased meanwhile has not, so the token does not decide.
+update queue set sealed = r.sealed
+from rows r where queue.id = r.id and queue.sealed = r.old
+returning queue.id
 
 -- query: summary
 select site, tenant, state, count(*), min(due), max(attempt), min(id) from queue

@@ -167,7 +167,7 @@ func (s *settlement) again(i int, o *outcome.Outcome) error {
 	if due.After(e.expires) {
 		due = e.expires
 	}
-	sealed, err := q.sealRow(s.w.parcel.Tenant, r.ID, &row{
+	sealed, err := q.sealRow(q.classUntil(due, r.ID), s.w.parcel.Tenant, r.ID, &row{
 		Recipient: Recipient{Address: r.Address, Notify: r.Notify, ORcpt: r.ORcpt, Route: s.w.parcel.Route},
 		LastReply: o.Reply.String(),
 	})

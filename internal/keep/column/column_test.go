@@ -235,7 +235,7 @@ func TestDropAndDestroyedEpoch(t *testing.T) {
 	copied := b.shelf.records[subjects(alice, 1, 1)]
 	b.clock.Wind(24 * time.Hour)
 	b.write(t, subjects(alice, 25, 1), Entry{2, "young"})
-	if _, err := b.vault.Destroy(ctx, alice, vault.Trace, vault.DayOf(b.clock.Now())); err != nil {
+	if _, err := b.vault.Destroy(ctx, alice, vault.Trace, b.clock.Now().Truncate(24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Open(copied); !fault.Is(err, fault.Gone) {

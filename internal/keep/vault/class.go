@@ -19,22 +19,23 @@ type Class uint8
 // The closed list of classes. The numbers are part of the sealed format: they
 // never change and are never used again.
 const (
-	Content    Class = 1 // message bytes and envelopes, until the last recipient is settled
-	Trace      Class = 2 // history and what is searched in bulk
-	Transcript Class = 3 // SMTP conversations
-	Account    Class = 4 // users, domains, secrets of a customer
-	Platform   Class = 5 // the platform's own secrets, tenant 0
-	Quarantine Class = 6 // held messages
-	Mailbox    Class = 7 // hosted mail, calendars, contacts
-	Subscriber Class = 8 // lists, attributes, consent
-	Hold       Class = 9 // what a legal hold keeps; its keys die with the hold
+	Content    Class = 1  // message bytes and envelopes that wait longer, and other short-lived content
+	Trace      Class = 2  // history and what is searched in bulk
+	Transcript Class = 3  // SMTP conversations
+	Account    Class = 4  // users, domains, secrets of a customer
+	Platform   Class = 5  // the platform's own secrets, tenant 0
+	Quarantine Class = 6  // held messages
+	Mailbox    Class = 7  // hosted mail, calendars, contacts
+	Subscriber Class = 8  // lists, attributes, consent
+	Hold       Class = 9  // what a legal hold keeps; its keys die with the hold
+	Transit    Class = 10 // message bytes and envelopes in their first hours; what waits longer moves to Content
 )
 
-var classNames = [...]string{Content: "content", Trace: "trace", Transcript: "transcript", Account: "account", Platform: "platform", Quarantine: "quarantine", Mailbox: "mailbox", Subscriber: "subscriber", Hold: "hold"}
+var classNames = [...]string{Content: "content", Trace: "trace", Transcript: "transcript", Account: "account", Platform: "platform", Quarantine: "quarantine", Mailbox: "mailbox", Subscriber: "subscriber", Hold: "hold", Transit: "transit"}
 
 // Classes lists every class.
 func Classes() []Class {
-	return []Class{Content, Trace, Transcript, Account, Platform, Quarantine, Mailbox, Subscriber, Hold}
+	return []Class{Content, Trace, Transcript, Account, Platform, Quarantine, Mailbox, Subscriber, Hold, Transit}
 }
 
 // String gives the class's name as the key store writes it.
@@ -64,28 +65,56 @@ func ParseClass(s string) (Class, error) {
 	return 0, fault.Field("class", fmt.Sprintf("%.40q is no class of keys.", s))
 }
 
-// Day counts days since 1970-01-01 UTC.
-type Day int32
-
-// DayOf is the day of a moment, in UTC.
-func DayOf(t time.Time) Day {
-	s := t.Unix()
-	if s < 0 {
-		s -= 86399
+// Length is how long an epoch of the class is. Transit has short ones: most mail
+// is delivered at once, and what a database's dead rows, its log and backups hold
+// of it is to be unreadable within hours.
+func (c Class) Length() time.Duration {
+	if c == Transit {
+		return time.Hour
 	}
-	return Day(s / 86400)
+	return 24 * time.Hour
 }
 
-// Start is the first moment of the day.
-func (d Day) Start() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
+// End is when the epoch ends that a moment lies in.
+func (c Class) End(t time.Time) time.Time { return c.start(c.numberOf(t) + 1) }
 
-// String gives the date: 2026-11-21.
-func (d Day) String() string { return d.Start().Format(time.DateOnly) }
+// number counts the epochs of a class since 1970-01-01 UTC: hours of Transit,
+// days of every other class.
+type number int32
 
-// Epoch is one epoch key in the store.
+func (c Class) numberOf(t time.Time) number {
+	s, length := t.Unix(), int64(c.Length()/time.Second)
+	if s < 0 {
+		s -= length - 1
+	}
+	return number(s / length)
+}
+
+func (c Class) start(n number) time.Time {
+	return time.Unix(int64(n)*int64(c.Length()/time.Second), 0).UTC()
+}
+
+// layout is how the key store writes an epoch's start.
+func (c Class) layout() string {
+	if c == Transit {
+		return "2006-01-02T15"
+	}
+	return time.DateOnly
+}
+
+// Epoch is one epoch key in the store. It seals from Starts until Ends.
 type Epoch struct {
 	Key    ids.Key
 	Tenant ids.Tenant
 	Class  Class
-	Day    Day
+	Starts time.Time
+	Ends   time.Time
+}
+
+func epochOf(k *epochKey) Epoch {
+	return Epoch{Key: k.id, Tenant: k.tenant, Class: k.class, Starts: k.class.start(k.number), Ends: k.ends()}
+}
+
+func (e Epoch) file() string {
+	return epochPrefix(e.Key) + e.Class.String() + "-" + e.Starts.Format(e.Class.layout())
 }

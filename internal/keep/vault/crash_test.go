@@ -191,7 +191,7 @@ func TestDestructionEndsAfterACrash(t *testing.T) {
 
 		f.FailAt(n)
 		before := len(f.Steps())
-		_, err := b.Destroy(ctx, alice, Content, b.today())
+		_, err := b.Destroy(ctx, alice, Content, b.midnight())
 		done := err == nil && len(f.Steps()) < before+n-1
 		f.PowerLoss()
 		if n%2 == 0 { // and again, while the next start finishes
@@ -213,7 +213,7 @@ func TestDestructionEndsAfterACrash(t *testing.T) {
 		case err != nil && !fault.Is(err, fault.Gone):
 			t.Fatalf("step %d: %v", n, err)
 		}
-		if _, err := v.Destroy(ctx, alice, Content, b.today()); err != nil {
+		if _, err := v.Destroy(ctx, alice, Content, b.midnight()); err != nil {
 			t.Fatalf("step %d: %v", n, err)
 		}
 		if _, err := v.Open(nil, alice, ad, old); !fault.Is(err, fault.Gone) {
@@ -251,7 +251,7 @@ func wrappedOf(t *testing.T, v *Vault, epochs []Epoch, class Class) []byte {
 	t.Helper()
 	i := slices.IndexFunc(epochs, func(e Epoch) bool { return e.Class == class })
 	e := epochs[i]
-	r, err := v.readRecord(context.Background(), e.Tenant, epochFile(&epochKey{id: e.Key, class: e.Class, day: e.Day}))
+	r, err := v.readRecord(context.Background(), e.Tenant, e.file())
 	if err != nil {
 		t.Fatal(err)
 	}

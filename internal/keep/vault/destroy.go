@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 )
 
-// Epochs lists a tenant's epoch keys, oldest day first.
+// Epochs lists a tenant's epoch keys, oldest first.
 func (v *Vault) Epochs(ctx context.Context, tenant ids.Tenant) ([]Epoch, error) {
 	found, err := v.store.keys(ctx, tenant)
 	if err = errors.Join(err, found.doubt); err != nil {
@@ -21,7 +22,7 @@ func (v *Vault) Epochs(ctx context.Context, tenant ids.Tenant) ([]Epoch, error) 
 			epochs = append(epochs, e)
 		}
 	}
-	slices.SortStableFunc(epochs, func(x, y Epoch) int { return int(x.Day) - int(y.Day) })
+	slices.SortStableFunc(epochs, func(x, y Epoch) int { return x.Starts.Compare(y.Starts) })
 	return epochs, nil
 }
 
@@ -31,37 +32,51 @@ func (v *Vault) Tenants(ctx context.Context) ([]ids.Tenant, error) {
 	return list, fault.Wrap(err, "list the customers with keys")
 }
 
-// Destroy ends the epochs of a class before a day, which is today at the most,
-// and lists them. When it returns they are overwritten and unlinked in both
-// copies and this node has forgotten them; other nodes forget at their next
-// Refresh, for which a certificate waits. A call that a crash interrupted is
-// finished by the next Open or by calling again. One node at a time, the leader,
-// destroys and rotates.
-func (v *Vault) Destroy(ctx context.Context, tenant ids.Tenant, class Class, before Day) ([]Epoch, error) {
-	if before > v.today() {
-		return nil, fault.New(fault.Internal, "the epoch of today is in use; it cannot be destroyed alone")
+// Destroy ends the epochs of a class that had ended at a time, which is now at
+// the latest, and lists them.
+func (v *Vault) Destroy(ctx context.Context, tenant ids.Tenant, class Class, by time.Time) ([]Epoch, error) {
+	if by.After(v.clock.Now()) {
+		return nil, inUse()
 	}
-	v.admin.Lock()
-	defer v.admin.Unlock()
 	all, err := v.Epochs(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	due := slices.DeleteFunc(all, func(e Epoch) bool { return e.Class != class || e.Day >= before })
+	due := slices.DeleteFunc(all, func(e Epoch) bool { return e.Class != class || e.Ends.After(by) })
 	if len(due) == 0 {
 		return nil, nil
 	}
+	return due, v.DestroyEpochs(ctx, tenant, due)
+}
+
+func inUse() error {
+	return fault.New(fault.Internal, "the present epoch is in use; it cannot be destroyed alone")
+}
+
+// DestroyEpochs ends epochs that Epochs listed and whose time is over. When it
+// returns they are overwritten and unlinked in both copies and this node has
+// forgotten them; other nodes forget at their next Refresh, for which a
+// certificate waits. A call that a crash interrupted is finished by the next Open
+// or by calling again. One node at a time, the leader, destroys and rotates.
+func (v *Vault) DestroyEpochs(ctx context.Context, tenant ids.Tenant, due []Epoch) error {
+	if len(due) == 0 {
+		return nil
+	}
+	v.admin.Lock()
+	defer v.admin.Unlock()
 	names := make([]string, len(due))
 	dead := make(map[ids.Key]bool, len(due))
 	for i, e := range due {
-		names[i] = epochFile(&epochKey{id: e.Key, class: e.Class, day: e.Day})
-		dead[e.Key] = true
+		if e.Tenant != tenant || e.Ends.After(v.clock.Now()) {
+			return inUse()
+		}
+		names[i], dead[e.Key] = e.file(), true
 	}
 	if err := v.store.destroy(ctx, tenant, ids.New[ids.Key](v.ids), names); err != nil {
-		return nil, fault.Wrap(err, "destroy epoch keys")
+		return fault.Wrap(err, "destroy epoch keys")
 	}
 	v.forget(func(k *epochKey) bool { return dead[k.id] })
-	return due, nil
+	return nil
 }
 
 // DestroyTenant ends every key of a customer for good: what any of them sealed
@@ -107,9 +122,10 @@ func (v *Vault) forgetTenant(tenant ids.Tenant) {
 // loaded, is forgotten within 60 s. An error means that one may still be in
 // this node's memory.
 func (v *Vault) Refresh(ctx context.Context) error {
-	today := v.today()
-	v.current.drop(func(_ slot, k *epochKey) bool { return k.day < today })
-	v.coming.drop(func(_ slot, k *epochKey) bool { return k.day < today })
+	now := v.clock.Now()
+	over := func(_ slot, k *epochKey) bool { return !k.ends().After(now) }
+	v.current.drop(over)
+	v.coming.drop(over)
 	// What is in memory is listed before the store is, so that a key made in
 	// between is not taken for a destroyed one.
 	for tenant, held := range v.inMemory() {

@@ -13,15 +13,17 @@ import (
 	"mailvow/internal/base/ids"
 )
 
-// epochKey seals what one tenant writes into one class on one day.
+// epochKey seals what one tenant writes into one class in one epoch.
 type epochKey struct {
 	id     ids.Key
 	tenant ids.Tenant
 	class  Class
-	day    Day
+	number number
 	aead   cipher.AEAD
 	seals  atomic.Uint64
 }
+
+func (k *epochKey) ends() time.Time { return k.class.start(k.number + 1) }
 
 type tenantKey struct {
 	id     ids.Key
@@ -31,11 +33,9 @@ type tenantKey struct {
 
 const indexFile = "index"
 
-func tenantFile(id ids.Key) string  { return fmt.Sprintf("t-%016x", uint64(id)) }
-func epochPrefix(id ids.Key) string { return fmt.Sprintf("e-%016x-", uint64(id)) }
-func epochFile(k *epochKey) string {
-	return epochPrefix(k.id) + k.class.String() + "-" + k.day.String()
-}
+func tenantFile(id ids.Key) string     { return fmt.Sprintf("t-%016x", uint64(id)) }
+func epochPrefix(id ids.Key) string    { return fmt.Sprintf("e-%016x-", uint64(id)) }
+func epochFile(k *epochKey) string     { return epochOf(k).file() }
 func soundRecord(content []byte) error { _, err := decodeRecord(content); return err }
 
 // parseEpochFile reads an epoch's place in the tree from its name alone, so that
@@ -50,11 +50,14 @@ func parseEpochFile(tenant ids.Tenant, name string) (Epoch, bool) {
 		return Epoch{}, false
 	}
 	class, err := ParseClass(part[2])
-	day, err2 := time.Parse(time.DateOnly, part[3])
-	if err != nil || err2 != nil {
+	if err != nil {
 		return Epoch{}, false
 	}
-	return Epoch{Key: ids.Key(id), Tenant: tenant, Class: class, Day: DayOf(day)}, true
+	starts, err := time.Parse(class.layout(), part[3])
+	if err != nil {
+		return Epoch{}, false
+	}
+	return Epoch{Key: ids.Key(id), Tenant: tenant, Class: class, Starts: starts, Ends: starts.Add(class.Length())}, true
 }
 
 // sealing gives the key under which a tenant seals now, and counts one seal.
@@ -75,7 +78,7 @@ func (v *Vault) sealing(tenant ids.Tenant, class Class) (*epochKey, error) {
 
 func (v *Vault) fresh(tenant ids.Tenant, class Class) (*epochKey, bool) {
 	k, ok := v.current.get(slot{tenant, class})
-	if !ok || k.day < v.today() || k.seals.Add(1) > v.maxSeals {
+	if !ok || k.number < v.now(class) || k.seals.Add(1) > v.maxSeals {
 		return nil, false
 	}
 	return k, true
@@ -92,9 +95,9 @@ func (v *Vault) newEpoch(ctx context.Context, tenant ids.Tenant, class Class) (*
 	}
 	at := slot{tenant, class}
 	k, ok := v.coming.get(at)
-	if !ok || k.day != v.today() || k.seals.Load() > 0 {
+	if !ok || k.number != v.now(class) || k.seals.Load() > 0 {
 		var err error
-		if k, err = v.makeEpoch(ctx, tenant, class, v.today()); err != nil {
+		if k, err = v.makeEpoch(ctx, tenant, class, v.now(class)); err != nil {
 			return nil, err
 		}
 	}
@@ -106,55 +109,52 @@ func (v *Vault) newEpoch(ctx context.Context, tenant ids.Tenant, class Class) (*
 
 // makeEpoch makes a key, durable in both copies. The caller holds the tenant's
 // lock.
-func (v *Vault) makeEpoch(ctx context.Context, tenant ids.Tenant, class Class, day Day) (*epochKey, error) {
+func (v *Vault) makeEpoch(ctx context.Context, tenant ids.Tenant, class Class, n number) (*epochKey, error) {
 	under, err := v.wrappingKey(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	k := &epochKey{id: ids.New[ids.Key](v.ids), tenant: tenant, class: class, day: day}
+	k := &epochKey{id: ids.New[ids.Key](v.ids), tenant: tenant, class: class, number: n}
 	var raw [32]byte
 	rand.Read(raw[:])
 	if k.aead, err = newAEAD(raw[:]); err != nil {
 		return nil, err
 	}
-	r := &record{kind: kindEpoch, tenant: tenant, class: class, day: k.day, id: k.id, under: underKey(under.id)}
+	r := &record{kind: kindEpoch, tenant: tenant, class: class, number: k.number, id: k.id, under: underKey(under.id)}
 	r.wrapped = under.aead.Seal(nil, nil, raw[:], r.header())
 	return k, v.store.put(ctx, folderOf(tenant), epochFile(k), r.encode())
 }
 
-// prepareAhead is how long before midnight tomorrow's keys are made.
-const prepareAhead = time.Hour
+// prepareAhead is how long before an epoch's end the next one's keys are made.
+func prepareAhead(c Class) time.Duration { return min(time.Hour, c.Length()/6) }
 
-// Prepare makes tomorrow's keys, in the last hour of a day, for those who seal
-// today: at midnight nobody waits for a disk, and they do not all come at once.
-// Every node calls it every few minutes.
+// Prepare makes the coming epochs' keys for those who seal in the present ones,
+// shortly before these end: at midnight, or at the hour, nobody waits for a disk,
+// and they do not all come at once. Every node calls it every few minutes.
 func (v *Vault) Prepare(ctx context.Context) error {
-	tomorrow := v.today() + 1
-	if tomorrow.Start().Sub(v.clock.Now()) > prepareAhead {
-		return nil
-	}
+	now := v.clock.Now()
 	var due []slot
 	v.current.each(func(at slot, k *epochKey) {
-		if k.day == tomorrow-1 {
+		if left := k.ends().Sub(now); left > 0 && left <= prepareAhead(at.class) {
 			due = append(due, at)
 		}
 	})
 	for _, at := range due {
-		if err := v.prepareOne(ctx, at, tomorrow); err != nil && !fault.Is(err, fault.Gone) {
-			return fault.Wrap(err, "make tomorrow's epoch keys")
+		if err := v.prepareOne(ctx, at, at.class.numberOf(now)+1); err != nil && !fault.Is(err, fault.Gone) {
+			return fault.Wrap(err, "make the coming epochs' keys")
 		}
 	}
 	return nil
 }
 
-func (v *Vault) prepareOne(ctx context.Context, at slot, day Day) error {
+func (v *Vault) prepareOne(ctx context.Context, at slot, n number) error {
 	mu := v.lock(at.tenant)
 	mu.Lock()
 	defer mu.Unlock()
-	if k, ok := v.coming.get(at); ok && k.day == day {
+	if k, ok := v.coming.get(at); ok && k.number == n {
 		return nil
 	}
-	k, err := v.makeEpoch(ctx, at.tenant, at.class, day)
+	k, err := v.makeEpoch(ctx, at.tenant, at.class, n)
 	if err == nil {
 		v.coming.put(at, k)
 	}
@@ -307,7 +307,7 @@ func (v *Vault) loadEpoch(ctx context.Context, tenant ids.Tenant, id ids.Key) (*
 		}
 		return nil, err
 	}
-	k := &epochKey{id: id, tenant: tenant, class: epoch.Class, day: epoch.Day}
+	k := &epochKey{id: id, tenant: tenant, class: epoch.Class, number: epoch.Class.numberOf(epoch.Starts)}
 	if k.aead, err = newAEAD(raw); err != nil {
 		return nil, err
 	}

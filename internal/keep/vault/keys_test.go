@@ -44,12 +44,69 @@ func TestNewEpochByDayClassAndUse(t *testing.T) {
 	if err != nil || len(epochs) != 4 {
 		t.Fatalf("%v %v", epochs, err)
 	}
-	if e := epochs[3]; e.Class != Content || e.Day != epochs[0].Day+1 || e.Tenant != alice {
+	if e := epochs[3]; e.Class != Content || !e.Starts.Equal(epochs[0].Ends) || e.Tenant != alice {
 		t.Errorf("%+v", e)
 	}
 	if _, err := b.Seal(nil, alice, Class(99), ad, nil); err == nil {
 		t.Error("a class that does not exist")
 	}
+}
+
+// midnight is when the present day began.
+func (v *Vault) midnight() time.Time { return Content.start(v.now(Content)) }
+
+// TestTransitEndsWithItsHour: a class with short epochs changes its key at the
+// hour, prepares the next in time, and its ended key can go before the day's.
+func TestTransitEndsWithItsHour(t *testing.T) {
+	t.Parallel()
+	b, f := inMemory(t)
+	ctx, ad := context.Background(), AD{"body", 1}
+	old := mustSeal(t, b.Vault, alice, Transit, ad, "x")
+	day := mustSeal(t, b.Vault, alice, Content, ad, "x")
+	b.clock.Wind(45 * time.Minute)
+	if err := b.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := b.Epochs(ctx, alice); len(all) != 2 {
+		t.Errorf("prepared a quarter of an hour ahead: %v", all)
+	}
+	b.clock.Wind(10 * time.Minute)
+	if err := b.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Destroy(ctx, alice, Transit, b.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, b.Vault, alice, ad, old, "x")
+	b.clock.Wind(5 * time.Minute)
+	before := len(f.Steps())
+	next := mustSeal(t, b.Vault, alice, Transit, ad, "x")
+	if KeyOf(next) == KeyOf(old) || len(f.Steps()) != before {
+		t.Error("the hour's key was not left for one made before")
+	}
+	for range 1000 { // one more message makes no key
+		mustSeal(t, b.Vault, alice, Transit, ad, "x")
+	}
+	if len(f.Steps()) != before {
+		t.Error("sealing wrote into the key store")
+	}
+	moved, err := b.RewrapAs(ctx, alice, Content, ad, old)
+	if err != nil || KeyOf(moved) != KeyOf(day) {
+		t.Fatalf("moved: %v", err)
+	}
+	dead, err := b.Destroy(ctx, alice, Transit, b.clock.Now())
+	if err != nil || len(dead) != 1 || dead[0].Key != KeyOf(old) || !dead[0].Ends.Equal(lab.Epoch.Add(time.Hour)) {
+		t.Fatalf("%v %v", dead, err)
+	}
+	if _, err := b.Open(nil, alice, ad, old); !fault.Is(err, fault.Gone) {
+		t.Errorf("%v", err)
+	}
+	again, err := b.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, again, alice, ad, next, "x")
+	mustOpen(t, again, alice, ad, moved, "x")
 }
 
 func TestTomorrowIsPrepared(t *testing.T) {
@@ -85,7 +142,7 @@ func TestTomorrowIsPrepared(t *testing.T) {
 		t.Error("midnight waited for the disk")
 	}
 	epochs, _ := b.Epochs(ctx, alice)
-	if len(epochs) != 2 || epochs[1].Key != KeyOf(sealed) || epochs[1].Day != b.today() {
+	if len(epochs) != 2 || epochs[1].Key != KeyOf(sealed) || !epochs[1].Starts.Equal(b.midnight()) {
 		t.Errorf("%+v", epochs)
 	}
 	again, err := b.open()
@@ -112,7 +169,7 @@ func TestDestroyedIsGoneOnEveryNode(t *testing.T) {
 	if err != nil || KeyOf(kept) == KeyOf(old) {
 		t.Fatalf("rewrap: %v", err)
 	}
-	dead, err := b.Destroy(ctx, alice, Content, b.today())
+	dead, err := b.Destroy(ctx, alice, Content, b.midnight())
 	if err != nil || len(dead) != 1 || dead[0].Key != KeyOf(old) {
 		t.Fatalf("%v %v", dead, err)
 	}
@@ -131,10 +188,10 @@ func TestDestroyedIsGoneOnEveryNode(t *testing.T) {
 		mustOpen(t, v, alice, ad, kept, "old")
 		mustOpen(t, v, bob, ad, theirs, "theirs")
 	}
-	if dead, err = b.Destroy(ctx, alice, Content, b.today()); err != nil || dead != nil {
+	if dead, err = b.Destroy(ctx, alice, Content, b.midnight()); err != nil || dead != nil {
 		t.Errorf("again: %v %v", dead, err)
 	}
-	if _, err := b.Destroy(ctx, alice, Content, b.today()+1); err == nil {
+	if _, err := b.Destroy(ctx, alice, Content, b.midnight().Add(24*time.Hour)); err == nil {
 		t.Error("today's epoch was destroyed under its users")
 	}
 }
@@ -182,7 +239,7 @@ func TestDamagedCopyIsMended(t *testing.T) {
 	ad := AD{"queue", 1}
 	sealed := mustSeal(t, b.Vault, alice, Content, ad, "x")
 	epochs, _ := b.Epochs(context.Background(), alice)
-	name := epochFile(&epochKey{id: epochs[0].Key, class: Content, day: epochs[0].Day})
+	name := epochs[0].file()
 	for _, copy := range []string{"a", "b"} { // one after the other: each time the sound one must mend
 		if err := f.Damage("keys/"+copy+"/"+folderOf(alice)+"/"+name, 40); err != nil {
 			t.Fatal(err)
@@ -374,10 +431,10 @@ func TestGraceKeepsTheOldTenantKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The other node is just past its look at the store: it wraps under the old.
-	late := &record{kind: kindEpoch, tenant: alice, class: Content, day: b.today(), id: ids.New[ids.Key](other.ids), under: underKey(old)}
+	late := &record{kind: kindEpoch, tenant: alice, class: Content, number: b.now(Content), id: ids.New[ids.Key](other.ids), under: underKey(old)}
 	under, _ := other.tenants.get(old)
 	late.wrapped = under.aead.Seal(nil, nil, make([]byte, 32), late.header())
-	if err := b.Vault.store.put(ctx, folderOf(alice), epochFile(&epochKey{id: late.id, class: Content, day: late.day}), late.encode()); err != nil {
+	if err := b.Vault.store.put(ctx, folderOf(alice), epochFile(&epochKey{id: late.id, class: Content, number: late.number}), late.encode()); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Sweep(ctx); err != nil {
@@ -495,7 +552,7 @@ func TestKeyStoreInABucket(t *testing.T) {
 	}
 	b.clock.Wind(24 * time.Hour)
 	young := mustSeal(t, other, alice, Content, ad, "young")
-	if _, err := b.Destroy(ctx, alice, Content, b.today()); err != nil {
+	if _, err := b.Destroy(ctx, alice, Content, b.midnight()); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Refresh(ctx); err != nil {

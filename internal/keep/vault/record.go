@@ -23,7 +23,7 @@ type record struct {
 	kind    kind
 	tenant  ids.Tenant
 	class   Class
-	day     Day
+	number  number
 	id      ids.Key
 	under   string // the wrapping key: a Wrapper's id, or 8 bytes of a key id
 	wrapped []byte
@@ -41,7 +41,7 @@ func (r *record) header() []byte {
 	b = append(b, byte(r.kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.tenant))
 	b = append(b, byte(r.class))
-	b = binary.BigEndian.AppendUint32(b, uint32(r.day))
+	b = binary.BigEndian.AppendUint32(b, uint32(r.number))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.id))
 	b = append(b, byte(len(r.under)))
 	return append(b, r.under...)
@@ -68,7 +68,7 @@ func decodeRecord(b []byte) (*record, error) {
 	}
 	r := &record{
 		kind: kind(b[4]), tenant: ids.Tenant(binary.BigEndian.Uint64(b[5:])), class: Class(b[13]),
-		day: Day(binary.BigEndian.Uint32(b[14:])), id: ids.Key(binary.BigEndian.Uint64(b[18:])),
+		number: number(binary.BigEndian.Uint32(b[14:])), id: ids.Key(binary.BigEndian.Uint64(b[18:])),
 	}
 	rest := body[fixed:]
 	n := int(b[26])

@@ -111,7 +111,7 @@ func additional(b []byte, format byte, tenant ids.Tenant, class Class, ad AD) []
 	return append(b, ad.Table...)
 }
 
-// Rewrap seals a survivor, a value or a wrapped key, under today's epoch of its
+// Rewrap seals a survivor, a value or a wrapped key, under the present epoch of its
 // own class. What it was sealed under is not changed.
 func (v *Vault) Rewrap(_ context.Context, tenant ids.Tenant, ad AD, sealed []byte) ([]byte, error) {
 	return v.rewrap(tenant, 0, ad, sealed)

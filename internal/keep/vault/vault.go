@@ -4,7 +4,7 @@
 // that a destroyed key is gone from both copies and, after Refresh, from this
 // node's memory; and that keys can be rotated while others seal and open. The
 // tree: a key-encryption key (Wrapper) wraps one key per tenant, which wraps one
-// epoch key per (tenant, class, day), which seals values and wraps the keys of
+// epoch key per (tenant, class, day or hour), which seals values and wraps the keys of
 // messages and chunks. Keys are never in the database: data names a key by its
 // id. When a key's time is over, and moving survivors under a younger one
 // (Rewrap), is left to protect/retain and protect/erase. The formats are in
@@ -62,8 +62,8 @@ type Vault struct {
 
 	wrappers atomic.Pointer[wrappers]
 	epochs   *cache[ids.Key, *epochKey]    // by id, for opening
-	current  *cache[slot, *epochKey]       // for sealing today
-	coming   *cache[slot, *epochKey]       // for sealing tomorrow, see Prepare
+	current  *cache[slot, *epochKey]       // for sealing now
+	coming   *cache[slot, *epochKey]       // for sealing next, see Prepare
 	tenants  *cache[ids.Key, *tenantKey]   // by id
 	indexes  *cache[ids.Tenant, *indexKey] // for look-ups
 	making   [64]sync.Mutex                // one key of a tenant is made at a time
@@ -124,7 +124,8 @@ func (v *Vault) reach(work func(context.Context) error) error {
 	return work(ctx)
 }
 
-func (v *Vault) today() Day { return DayOf(v.clock.Now()) }
+// now is the class's present epoch.
+func (v *Vault) now(c Class) number { return c.numberOf(v.clock.Now()) }
 
 func or[T comparable](value, otherwise T) T {
 	var zero T

@@ -80,12 +80,14 @@ func createVectors(t *testing.T) vectors {
 	if err != nil {
 		t.Fatal(err)
 	}
+	passing := mustSeal(t, v, alice, Transit, ad, "plain text")
 	add := func(name string, tenant ids.Tenant, ad AD, kind string, sealed, plain []byte, fails string) {
 		out.Sealed = append(out.Sealed, vector{name, int64(tenant), ad.Table, ad.Row, kind, sealed, plain, fails})
 	}
 	change := func(b []byte, at int) []byte { c := bytes.Clone(b); c[at] ^= 1; return c }
 	add("a value", alice, ad, "value", sealed, []byte("plain text"), "")
 	add("an empty value, row -1", alice, AD{"history", -1}, "value", empty, []byte{}, "")
+	add("a value of an hour's key", alice, ad, "value", passing, []byte("plain text"), "")
 	add("a key", alice, AD{"blob", 1}, "key", wrapped, key.Secret(), "")
 	add("another row", alice, AD{"queue", 4712}, "value", sealed, nil, "tampered")
 	add("another table", alice, AD{"history", 4711}, "value", sealed, nil, "tampered")
@@ -272,7 +274,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	r := &record{kind: kindEpoch, tenant: alice, class: Content, day: 20000, id: 5, under: underKey(4), wrapped: make([]byte, 60)}
+	r := &record{kind: kindEpoch, tenant: alice, class: Content, number: 20000, id: 5, under: underKey(4), wrapped: make([]byte, 60)}
 	f.Add(r.encode())
 	f.Add([]byte(recordMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -44,13 +44,15 @@ type Rule struct {
 // Keys ends the epoch keys of one class.
 type Keys struct {
 	Class vault.Class
-	// After is how long after its day a key is needed.
+	// After is how long after its epoch's end a key is needed.
 	After time.Duration
+	// Every is between two looks for keys whose time is over; zero: at each pass.
+	Every time.Duration
 	// Needs are categories whose purge must have gone well before.
 	Needs []string
-	// Survivors seals under a young key whatever was written before a time and
-	// still stands under a dying one. Nil: nothing can survive.
-	Survivors func(ctx context.Context, before time.Time, dying func(ids.Key) bool) (int, error)
+	// Survivors seals under a young key whatever still stands under a dying one:
+	// it was sealed between since and before. Nil: nothing can survive.
+	Survivors func(ctx context.Context, since, before time.Time, dying func(ids.Key) bool) (int, error)
 }
 
 // Config is what the engine stands on.
@@ -146,7 +148,26 @@ func (e *Engine) Pass(ctx context.Context) error {
 			wrong = append(wrong, fault.Wrap(err, "empty the free pages"))
 		}
 	}
+	wrong = append(wrong, e.destroyAll(ctx, e.Keys, failed))
+	return errors.Join(wrong...)
+}
+
+// Soon ends the keys that are looked for between two passes.
+func (e *Engine) Soon(ctx context.Context) error {
+	e.pass.Lock()
+	defer e.pass.Unlock()
+	var soon []Keys
 	for _, k := range e.Keys {
+		if k.Every > 0 {
+			soon = append(soon, k)
+		}
+	}
+	return e.destroyAll(ctx, soon, nil)
+}
+
+func (e *Engine) destroyAll(ctx context.Context, keys []Keys, failed map[string]bool) error {
+	var wrong []error
+	for _, k := range keys {
 		if err := e.destroy(ctx, k, failed); err != nil {
 			wrong = append(wrong, fmt.Errorf("destroy %s keys: %w", k.Class, err))
 		}
@@ -173,55 +194,76 @@ func (e *Engine) purge(ctx context.Context, r Rule) (int, error) {
 
 // destroy ends the keys of a class in every customer's folder.
 func (e *Engine) destroy(ctx context.Context, k Keys, failed map[string]bool) error {
-	before := vault.DayOf(e.Clock.Now().Add(-k.After))
-	total, err := 0, error(nil)
+	before, total, err := e.Clock.Now().Add(-k.After), 0, error(nil)
 	for _, need := range k.Needs {
 		if failed[need] {
 			err = fault.New(fault.Unavailable, "the keys wait until "+need+" are purged")
 		}
 	}
-	var tenants []ids.Tenant
 	if err == nil {
-		tenants, err = e.Vault.Tenants(ctx)
+		total, err = e.destroyDue(ctx, k, before)
 	}
-	for _, t := range tenants {
-		var n int
-		if n, err = e.destroyOf(ctx, t, k, before); err != nil {
-			break
-		}
-		total += n
-	}
-	return errors.Join(err, e.note(ctx, keysName(k), k.After, before.Start(), total, time.Time{}, err))
+	return errors.Join(err, e.note(ctx, keysName(k), k.After, before, total, time.Time{}, err))
 }
 
-func (e *Engine) destroyOf(ctx context.Context, tenant ids.Tenant, k Keys, before vault.Day) (int, error) {
-	all, err := e.Vault.Epochs(ctx, tenant)
-	if err != nil {
+// destroyDue first has the survivors of all customers sealed again, in one go
+// through the store, and then ends exactly the keys that were looked for. What
+// was destroyed is recorded also when a later customer's keys fail.
+func (e *Engine) destroyDue(ctx context.Context, k Keys, before time.Time) (total int, err error) {
+	due, since, err := e.due(ctx, k.Class, before)
+	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	dying := map[ids.Key]bool{}
-	for _, x := range all {
-		if x.Class == k.Class && x.Day < before {
-			dying[x.Key] = true
-		}
-	}
-	if len(dying) == 0 {
-		return 0, nil
-	}
 	if k.Survivors != nil {
-		if _, err := k.Survivors(ctx, before.Start(), func(id ids.Key) bool { return dying[id] }); err != nil {
+		dying := map[ids.Key]bool{}
+		for _, epochs := range due {
+			for _, x := range epochs {
+				dying[x.Key] = true
+			}
+		}
+		if _, err := k.Survivors(ctx, since, before, func(id ids.Key) bool { return dying[id] }); err != nil {
 			return 0, fault.Wrap(err, "seal what survives")
 		}
 	}
-	gone, err := e.Vault.Destroy(ctx, tenant, k.Class, before)
-	if err != nil || len(gone) == 0 {
+	leaf := &evidence.KeyDestruction{Purpose: k.Class.String(), Reason: "period.over"}
+	for _, epochs := range due {
+		if err = e.Vault.DestroyEpochs(ctx, epochs[0].Tenant, epochs); err != nil {
+			break
+		}
+		total += len(epochs)
+		leaf.Key = epochs[0].Key
+	}
+	if total == 0 {
 		return 0, err
 	}
-	leaf := &evidence.KeyDestruction{Count: int64(len(gone)), Purpose: k.Class.String(), Reason: "period.over"}
-	if len(gone) == 1 {
-		leaf.Key = gone[0].Key
+	if leaf.Count = int64(total); total > 1 {
+		leaf.Key = 0
 	}
-	return len(gone), e.record(ctx, leaf)
+	return total, errors.Join(err, e.record(ctx, leaf))
+}
+
+// due lists, by customer, the epochs of a class that had ended before a time, and
+// when the first of them began.
+func (e *Engine) due(ctx context.Context, class vault.Class, before time.Time) (due [][]vault.Epoch, since time.Time, err error) {
+	tenants, err := e.Vault.Tenants(ctx)
+	if err != nil {
+		return nil, since, err
+	}
+	for _, t := range tenants {
+		all, err := e.Vault.Epochs(ctx, t)
+		if err != nil {
+			return nil, since, err
+		}
+		over := slices.DeleteFunc(all, func(x vault.Epoch) bool { return x.Class != class || x.Ends.After(before) })
+		if len(over) == 0 {
+			continue
+		}
+		due = append(due, slices.Clone(over))
+		if first := over[0].Starts; since.IsZero() || first.Before(since) {
+			since = first
+		}
+	}
+	return due, since, nil
 }
 
 func (e *Engine) record(ctx context.Context, body evidence.Body) error {
@@ -231,14 +273,26 @@ func (e *Engine) record(ctx context.Context, body evidence.Body) error {
 	return err
 }
 
-// Run makes a pass at once and then each Every, until its context ends.
+// Run makes a pass at once and then each Every, and looks in between for keys
+// that end sooner, until its context ends.
 func (e *Engine) Run(ctx context.Context) error {
 	log := e.Observe.For("protect/retain").Log
+	step := e.Every
+	for _, k := range e.Keys {
+		if k.Every > 0 {
+			step = min(step, k.Every)
+		}
+	}
+	var next time.Time
 	for {
-		if err := e.Pass(ctx); err != nil && ctx.Err() == nil {
+		work, now := e.Soon, e.Clock.Now()
+		if !now.Before(next) {
+			work, next = e.Pass, now.Add(e.Every)
+		}
+		if err := work(ctx); err != nil && ctx.Err() == nil {
 			log.Error("a purge failed; it is tried again", "error", err, "hint", fault.HintOf(err))
 		}
-		if clock.Sleep(ctx, e.Clock, e.Every) != nil {
+		if clock.Sleep(ctx, e.Clock, step) != nil {
 			return nil
 		}
 	}

@@ -86,7 +86,7 @@ func newBench(t *testing.T, d *db.DB) *bench {
 	}
 	b.engine, err = retain.New(retain.Config{
 		Inventory: i, Rules: []retain.Rule{{Category: "letters", Purge: b.box.purge, Oldest: b.box.oldest}},
-		Keys: []retain.Keys{{Class: vault.Content, After: 5 * day, Needs: []string{"letters"}, Survivors: func(context.Context, time.Time, func(ids.Key) bool) (int, error) {
+		Keys: []retain.Keys{{Class: vault.Content, After: 5 * day, Needs: []string{"letters"}, Survivors: func(context.Context, time.Time, time.Time, func(ids.Key) bool) (int, error) {
 			b.wrapped++
 			return 0, nil
 		}}},
@@ -238,7 +238,7 @@ func TestKeysDieAfterTheirTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	midnight := vault.DayOf(b.clock.Now()).Start().Add(day)
+	midnight := vault.Content.End(b.clock.Now())
 	b.clock.Wind(midnight.Add(5*day - time.Second).Sub(b.clock.Now()))
 	if err := b.engine.Pass(t.Context()); err != nil {
 		t.Fatal(err)

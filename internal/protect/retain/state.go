@@ -82,20 +82,24 @@ func (e *Engine) States(ctx context.Context) ([]State, error) {
 		return nil, fault.Wrap(err, "read how periods are kept")
 	}
 	var list []State
-	add := func(name string, period time.Duration) {
+	add := func(name string, period, every time.Duration) {
 		s := known[name]
 		s.Category, s.Period = name, period
 		if !s.Oldest.IsZero() {
 			s.Due = s.Oldest.Add(period)
 		}
-		s.Status = e.status(s)
+		s.Status = e.status(s, every)
 		list = append(list, s)
 	}
 	for _, r := range e.Rules {
-		add(r.Category, e.period(r))
+		add(r.Category, e.period(r), e.Every)
 	}
 	for _, k := range e.Keys {
-		add(keysName(k), k.After)
+		every := e.Every
+		if k.Every > 0 {
+			every = k.Every
+		}
+		add(keysName(k), k.After, every)
 	}
 	slices.SortFunc(list, func(a, b State) int {
 		switch {
@@ -111,7 +115,7 @@ func (e *Engine) States(ctx context.Context) ([]State, error) {
 
 // status judges. A server that was off does not count as overdue before it had
 // time for a pass.
-func (e *Engine) status(s State) Status {
+func (e *Engine) status(s State, every time.Duration) Status {
 	now := e.Clock.Now()
 	last := s.Ran
 	if last.Before(e.began) {
@@ -120,7 +124,7 @@ func (e *Engine) status(s State) Status {
 	switch {
 	case s.Problem != "":
 		return Failing
-	case now.Sub(last) > 3*e.Every:
+	case now.Sub(last) > 3*every:
 		return Overdue
 	case s.Ran.IsZero():
 		return NotYet
