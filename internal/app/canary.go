@@ -77,7 +77,8 @@ func (h *House) openControls() (err error) {
 		Hostname: h.Config.Hostname, Doors: map[string]string{}, Knock: h.gate.Knock, SendTo: h.canary.sendTo,
 		Lend:    func(l netip.AddrPort) (func(), error) { return h.gate.Lend(l) },
 		Folders: []string{h.paths().root}, Columns: h.db.Columns, Inventory: h.inventory, Clock: h.Clock,
-		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
+		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm,
+		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
 		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Person: h.canaryPerson,
 		Console: h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}

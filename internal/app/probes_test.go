@@ -1,13 +1,18 @@
 package app
 
 import (
+	"context"
 	"log/slog"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/lab"
 )
 
 // running is a whole server in dev mode for the probes to act on.
@@ -19,10 +24,24 @@ func running(t *testing.T, postgres string, change ...func(*House)) *House {
 // runningAs starts some roles only.
 func runningAs(t *testing.T, postgres string, roles []config.Role, change ...func(*House)) *House {
 	t.Helper()
+	return runningBy(t, clock.Wall{}, postgres, roles, change...)
+}
+
+// ahead is the machine's clock, set forward by a test. Timers are not touched.
+type ahead struct {
+	clock.Wall
+	by atomic.Int64
+}
+
+// Now implements clock.Clock.
+func (a *ahead) Now() time.Time { return a.Wall.Now().Add(time.Duration(a.by.Load())) }
+
+func runningBy(t *testing.T, c clock.Clock, postgres string, roles []config.Role, change ...func(*House)) *House {
+	t.Helper()
 	const any = "127.0.0.1:0"
-	c := devConfig(DevOptions{Dir: t.TempDir(), MX: any, Submission: any, Submissions: any, HTTP: any})
-	c.Data.Postgres, c.Roles = config.Secret(postgres), roles
-	h, err := Build(t.Context(), Settings{Config: c, Dev: true, Clock: clock.Wall{}, Log: slog.DiscardHandler})
+	cfg := devConfig(DevOptions{Dir: t.TempDir(), MX: any, Submission: any, Submissions: any, HTTP: any})
+	cfg.Data.Postgres, cfg.Roles = config.Secret(postgres), roles
+	h, err := Build(t.Context(), Settings{Config: cfg, Dev: true, Clock: c, Log: slog.DiscardHandler})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,5 +88,38 @@ func TestPromisesAreKept(t *testing.T) {
 	}
 	if f := h.check(t, "mb-mfa"); f.Status != pledge.NotYet {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestCopiesEndWithTheirHour: what a database keeps of a delivered message is
+// opened by nothing once the key of its hour is destroyed, and the probe says
+// which it saw. If the keys are not destroyed it fails.
+func TestCopiesEndWithTheirHour(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range map[string]func() string{"sqlite": func() string { return "" }, "postgres": func() string { return lab.Postgres(t) }} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &ahead{}
+			h := runningBy(t, c, dsn(), nil)
+			says := func(want string, status pledge.Status) {
+				t.Helper()
+				if f := h.check(t, "cl-queue"); f.Status != status || !strings.Contains(f.Evidence, want) {
+					t.Errorf("%s: %s", f.Status, f.Evidence)
+				}
+			}
+			says("no canary of this process is old enough", pledge.Kept)
+			if name == "postgres" {
+				says("PostgreSQL still has sealed bytes of it in", pledge.Kept)
+			}
+			c.by.Add(int64(2*time.Hour + time.Minute))
+			says("past their time and were not destroyed", pledge.Failing)
+			if err := h.retention.Soon(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			says("whose time is over none opens", pledge.Kept)
+			// A key that was copied before it was destroyed is one that still opens.
+			h.probed.Opens = func(context.Context, ids.Tenant, ids.Message, []byte) (bool, error) { return true, nil }
+			says("still opens, though its time was over", pledge.Failing)
+		})
 	}
 }

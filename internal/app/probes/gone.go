@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
@@ -22,6 +23,10 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 	if err != nil {
 		return verdict{}, fault.Wrap(err, "record how the canary lies in the store")
 	}
+	until, err := x.KeyUntil(ctx, x.Tenant, sealed)
+	if err != nil {
+		return bad("it is not known until when copies of the canary can be opened: %v", err), nil
+	}
 	pieces := cut("ciphertext", sealed.Body)
 	maps.Copy(pieces, cut("wrapped key", sealed.Key))
 	maps.Copy(pieces, cut("sealed envelope", sealed.Row))
@@ -34,6 +39,9 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 			return bad("the %s was not found while it lived: the probe does not look where the server writes", part), nil
 		}
 	}
+	if open, err := x.Opens(ctx, x.Tenant, id, sealed.Key); err != nil || !open {
+		return bad("the recorded key does not open while the message waits, so that its end would show nothing: %v", err), nil
+	}
 	if v, err := x.blind(ctx, pieces); err != nil || v.status != "" {
 		return v, err
 	}
@@ -44,6 +52,7 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 	if _, err := x.waitState(ctx, id, "delivered"); err != nil {
 		return verdict{}, err
 	}
+	delivered := x.Clock.Now()
 	var seen found
 	var total int64
 	err = x.until(ctx, "the sealed bytes to go", func() (bool, error) {
@@ -56,7 +65,14 @@ func (x *scene) deletion(ctx context.Context, id ids.Message, letGo func()) (ver
 	if err != nil {
 		return verdict{}, err
 	}
-	return x.relations(ctx, pieces, fmt.Sprintf("%d pieces of ciphertext, wrapped key and envelope were recorded while the message waited; after its delivery none is in %d bytes of files, free pages and write-ahead log", len(pieces), total))
+	took := x.Clock.Now().Sub(delivered).Round(100 * time.Millisecond)
+	x.past.add(recording{x.Tenant, id, sealed.Key, until})
+	v, err := x.lag(ctx, until)
+	if err != nil || v.status != pledge.Kept {
+		return v, err
+	}
+	return good("%d pieces of ciphertext, wrapped key and envelope were recorded while the message waited; %v after its delivery none is in %d bytes of %s; %s",
+		len(pieces), took, total, x.places(ctx, pieces), v.evidence), nil
 }
 
 // blind makes sure that the probe sees the database's own files at all.
@@ -75,11 +91,15 @@ func (x *scene) blind(ctx context.Context, pieces map[string][]byte) (verdict, e
 	return verdict{}, nil //nolint:nilerr // what cannot be read is said after the delivery, when the rows were looked at
 }
 
-// relations looks into the database's own files, where it keeps them elsewhere.
-func (x *scene) relations(ctx context.Context, pieces map[string][]byte, evidence string) (verdict, error) {
+// places says where the pieces were not found and, of a database that keeps its
+// own files, what is in those. PostgreSQL does not overwrite what it deletes:
+// dead rows and its log keep sealed bytes until they are written over. For those
+// the end of their key counts, which lag shows.
+func (x *scene) places(ctx context.Context, pieces map[string][]byte) string {
 	if x.Relations == nil {
-		return verdict{pledge.Kept, evidence}, nil
+		return "files, free pages and write-ahead log"
 	}
+	const gone = "files and live rows"
 	seen := found{}
 	err := x.Relations(ctx, func(name string, content []byte) error {
 		if what := in(content, pieces); what != "" {
@@ -89,9 +109,9 @@ func (x *scene) relations(ctx context.Context, pieces map[string][]byte, evidenc
 	})
 	switch {
 	case err != nil:
-		return bad("the rows are gone; the database's files cannot be looked into (%v), so whether dead rows are left is not shown", err), nil
+		return gone + fmt.Sprintf(", while the database's own files cannot be looked into (%v), so that dead rows may be left", err)
 	case len(seen) > 0:
-		return bad("the rows are gone; PostgreSQL still has their sealed bytes in %v, until it overwrites them; they can be opened until their day's key is destroyed", seen), nil
+		return gone + fmt.Sprintf(", while PostgreSQL still has sealed bytes of it in %v, until it overwrites them", seen)
 	}
-	return verdict{pledge.Kept, evidence + ", nor in the database's own files"}, nil
+	return gone + ", nor in the database's own files"
 }

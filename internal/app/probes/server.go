@@ -52,6 +52,12 @@ type Server struct {
 	Clear func(context.Context, Canary, []address.Address) error
 	// Stored is the sealed form of a message that waits, as it lies in the store.
 	Stored func(context.Context, ids.Message) (Ciphertext, error)
+	// KeyUntil is by when the key is destroyed that opens a waiting message;
+	// TransitKeys counts such keys, of every customer, and those that are past their
+	// time; Opens tries a recorded key with today's key store.
+	KeyUntil    func(context.Context, ids.Tenant, Ciphertext) (time.Time, error)
+	TransitKeys func(context.Context) (all, overdue int, err error)
+	Opens       func(ctx context.Context, tenant ids.Tenant, m ids.Message, wrapped []byte) (bool, error)
 	// Erase erases a person of the canary's and gives the certificate; LogKeys are
 	// the public keys of the evidence log.
 	Erase   func(context.Context, Canary, address.Address) ([]byte, error)
@@ -68,6 +74,8 @@ type Server struct {
 	Clock                     clock.Clock
 	// Patience is how long a probe waits for something; half a minute when zero.
 	Patience time.Duration
+
+	past recordings
 }
 
 // Canary is the probes' customer with what it signs in with.

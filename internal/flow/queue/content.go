@@ -32,6 +32,10 @@ type Stored struct {
 
 const bodyTable = "body"
 
+// KeyPlace is what a message's wrapped key is bound to, for who proves that it
+// does not open any more.
+func (q *Queue) KeyPlace(m ids.Message) vault.AD { return vault.AD{Table: bodyTable, Row: int64(m)} }
+
 // bodyNonce is the only nonce that the body row is ever sealed under. The key is
 // the message's own, and the blob's chunks are sealed under keys derived from it.
 var bodyNonce = [12]byte{'b', 'o', 'd', 'y'}

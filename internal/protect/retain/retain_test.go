@@ -3,6 +3,7 @@ package retain_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -255,6 +256,61 @@ func TestKeysDieAfterTheirTime(t *testing.T) {
 	}
 	if b.wrapped != 1 || b.leaves()[evidence.KindKeyDestruction] != 1 {
 		t.Errorf("survivors asked %d times, leaves %v", b.wrapped, b.leaves())
+	}
+}
+
+// TestShortKeysDieBetweenPasses: keys that are looked for more often go without
+// a pass, those of all customers after one search for survivors, and with one
+// leaf of evidence.
+func TestShortKeysDieBetweenPasses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, lab.DB(t, evidence.Schema()))
+	asked := 0
+	b.engine.Keys = append(b.engine.Keys, retain.Keys{
+		Class: vault.Transit, After: 30 * time.Minute, Every: 15 * time.Minute,
+		Survivors: func(_ context.Context, since, before time.Time, dying func(ids.Key) bool) (int, error) {
+			asked++
+			if !since.Equal(lab.Epoch) || before.Before(lab.Epoch.Add(time.Hour)) {
+				t.Errorf("sealed between %v and %v", since, before)
+			}
+			return 0, nil
+		},
+	})
+	ad := vault.AD{Table: "letter", Row: 1}
+	for _, tenant := range []ids.Tenant{7, 8} {
+		if _, err := b.vault.Seal(nil, tenant, vault.Transit, ad, []byte("dear")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.engine.Run(ctx) }()
+	left := func() int {
+		for b.clock.Waiting() == 0 {
+			runtime.Gosched()
+		}
+		n := 0
+		for _, tenant := range []ids.Tenant{7, 8} {
+			all, err := b.vault.Epochs(t.Context(), tenant)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(all)
+		}
+		return n
+	}
+	for quarter := 1; quarter <= 6; quarter++ {
+		if n := left(); n != 2 {
+			t.Fatalf("%d keys after %d quarters of an hour", n, quarter-1)
+		}
+		b.clock.Wind(15 * time.Minute)
+	}
+	if n := left(); n != 0 || asked != 1 || b.leaves()[evidence.KindKeyDestruction] != 1 {
+		t.Errorf("%d keys left, survivors asked %d times, leaves %v", n, asked, b.leaves())
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
