@@ -264,7 +264,7 @@ func TestKeysDieAfterTheirTime(t *testing.T) {
 // leaf of evidence.
 func TestShortKeysDieBetweenPasses(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, lab.DB(t, evidence.Schema()))
+	b := newBench(t, lab.DB(t, evidence.Schema(), retain.Schema()))
 	asked := 0
 	b.engine.Keys = append(b.engine.Keys, retain.Keys{
 		Class: vault.Transit, After: 30 * time.Minute, Every: 15 * time.Minute,
