@@ -368,7 +368,7 @@ func TestPurgeDecidesByTheMessage(t *testing.T) {
 			}
 		}
 		c.Wind(24 * time.Hour)
-		_, err = d.vault.Destroy(d.Context(), alice, vault.Trace, vault.DayOf(c.Now()))
+		_, err = d.vault.Destroy(d.Context(), alice, vault.Trace, c.Now().Truncate(24*time.Hour))
 		d.must(err)
 		d.finds(scope.Tenant(alice), "plan") // a destroyed key is a gap
 		today := d.accept(alice, "the plan of today")
