@@ -42,7 +42,7 @@ type shownControls struct{ *control.Control }
 func (s shownControls) Findings(context.Context) ([]httpapi.Control, error) {
 	var list []httpapi.Control
 	for _, l := range s.List() {
-		c := httpapi.Control{ID: l.ID, Says: l.Says, Kind: string(l.Kind), Status: string(l.Finding.Status), Evidence: l.Finding.Evidence}
+		c := httpapi.Control{ID: l.ID, Says: l.Says, Kind: string(l.Kind), Status: string(l.Finding.Status), Evidence: l.Finding.Evidence, Probed: l.Probed}
 		if !l.Finding.CheckedAt.IsZero() {
 			at := l.Finding.CheckedAt.UTC()
 			c.CheckedAt = &at
@@ -50,6 +50,11 @@ func (s shownControls) Findings(context.Context) ([]httpapi.Control, error) {
 		list = append(list, c)
 	}
 	return list, nil
+}
+
+// Run implements httpapi.Controls.
+func (s shownControls) Run(ctx context.Context) error {
+	return s.Check(ctx, func(pledge.Finding) error { return nil })
 }
 
 // openTrust opens what reaches into every store: requests of persons, erasure,

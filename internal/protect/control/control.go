@@ -108,6 +108,7 @@ func New(c Config) (*Control, error) {
 // Line is a promise with what was last seen of it.
 type Line struct {
 	Promise
+	Probed  bool // there is a probe that can show it
 	Finding pledge.Finding
 }
 
@@ -124,7 +125,7 @@ func (x *Control) List() []Line {
 				f.Evidence = "its probe has not run since the server started"
 			}
 		}
-		lines[i] = Line{p, f}
+		lines[i] = Line{p, x.probes[p.ID] != nil, f}
 	}
 	return lines
 }

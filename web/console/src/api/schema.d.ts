@@ -91,6 +91,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/controls/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run every probe now; the answer comes when all have ended */
+        post: operations["check-controls"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credentials": {
         parameters: {
             query?: never;
@@ -863,6 +880,8 @@ export interface components {
             evidence: string;
             id: string;
             kind: string;
+            /** @description This server has a probe that can show it. */
+            probed: boolean;
             says: string;
             /** @enum {string} */
             status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
@@ -1749,6 +1768,38 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Control"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "check-controls": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
