@@ -95,3 +95,27 @@ test('a message that is gone shows the reason and the console stays usable', asy
   await page.locator('#content').getByRole('link', { name: 'Activity' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Activity' })).toBeVisible();
 });
+
+test('who is no operator reads who can run the checks; an operator runs them and sees what came of it', async ({ page }) => {
+  const control = { id: 'x-one', says: 'One is kept.', kind: 'technical', status: 'not_yet', evidence: '', checked_at: null, probed: true };
+  const other = { ...control, id: 'x-two', says: 'Two has no check.', probed: false };
+  await page.route('**/v1/controls', (route) => route.fulfill({ json: [control, other] }));
+  await page.goto('/controls');
+  await expect(page.getByText('1 promise waits for a check')).toBeVisible();
+  await expect(page.getByText('when an operator of this server asks')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Run all checks now' })).toHaveCount(0);
+  expect(await findings(page)).toEqual([]);
+
+  await page.route('**/v1/session', async (route) => {
+    const answer = await route.fetch();
+    const session = await answer.json();
+    await route.fulfill({ json: { ...session, permissions: [...session.permissions, 'platform:manage'] } });
+  });
+  const found = { ...control, status: 'kept', evidence: 'seen', checked_at: '2026-05-03T12:00:00Z' };
+  await page.route('**/v1/controls/check', (route) => route.fulfill({ json: [found, other] }));
+  await page.reload();
+  await page.getByRole('button', { name: 'Run all checks now' }).click();
+  await expect(page.getByText('Every check has run')).toBeVisible();
+  await expect(page.getByText('1 of 2 promises are shown to be kept.')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+});

@@ -14,8 +14,17 @@ export default defineConfig(({ command }) => ({
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        // What several rooms share comes in one file, not in thirty tiny ones.
-        codeSplitting: { groups: [{ name: 'shared', minShareCount: 3 }] },
+        // What several rooms share comes in one file, not in thirty tiny ones; what reads
+        // mail is large, and comes with the first message that is opened.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'shared',
+              minShareCount: 3,
+              test: (id) => !/dompurify|parts\/(reader|sanitise)/.test(id),
+            },
+          ],
+        },
       },
     },
   },

@@ -22,6 +22,7 @@ const tone: Record<string, string> = {
   kept: 'good',
   found: 'good',
   attested: 'good',
+  active: 'good',
   queued: 'live',
   ready: 'live',
   leased: 'live',
@@ -29,6 +30,7 @@ const tone: Record<string, string> = {
   pending: 'wait',
   mixed: 'wait',
   paused: 'wait',
+  suspended: 'wait',
   different: 'wait',
   failed: 'bad',
   failing: 'bad',
@@ -42,10 +44,15 @@ const tone: Record<string, string> = {
 export function State({ state }: { state: string }) {
   return (
     <span className={css.state}>
-      <span className={css.dot} data-tone={tone[state] ?? 'calm'} aria-hidden />
+      <Dot tone={tone[state] ?? 'calm'} />
       {t.state[state] ?? state}
     </span>
   );
+}
+
+/** A dot of a colour; words beside it say the same. */
+export function Dot({ tone }: { tone: string }) {
+  return <span className={css.dot} data-tone={tone} aria-hidden />;
 }
 
 export function CopyIcon({ value, label }: { value: string; label: string }) {

@@ -13,7 +13,7 @@ const lines = [
   { key: 'failed', label: t.overview.series.failed, color: '--app-bad' },
 ] as const;
 
-const height = 230;
+const height = 220;
 
 /** uPlot's columns: x in seconds, then one array per line. */
 export function columns(points: Point[]): UPlot.AlignedData {
@@ -85,7 +85,7 @@ function options(element: HTMLElement): UPlot.Options {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { y: { range: (_u, _min, max) => [0, Math.max(4, Math.ceil(max * 1.15))] } },
     axes: [
-      { ...axis, grid: { show: false }, values: '{HH}:{mm}', space: 70 },
+      { ...axis, grid: { show: false }, values: '{HH}:{mm}', space: 70, size: 28 },
       {
         ...axis,
         size: 44,

@@ -17,6 +17,11 @@ export function Direction({ direction }: { direction: string }) {
   );
 }
 
+/** A report that the house wrote has no subject in the record. */
+export function titleOf(m: Pick<MessageRow, 'subject' | 'direction'>): string {
+  return m.subject || (m.direction === 'notice' ? t.message.report : t.common.noSubject);
+}
+
 /** Nothing is kept of an inbound message's size. */
 export function sizeOf(m: MessageRow): string {
   return m.size > 0 ? size(m.size) : t.common.nothing;
@@ -37,7 +42,7 @@ export const messageColumns: Column<MessageRow>[] = [
     grow: true,
     cell: (m) => (
       <RoomLink to="/activity/$id" params={{ id: m.id }} className={css.subject}>
-        {m.subject || t.common.noSubject}
+        {titleOf(m)}
       </RoomLink>
     ),
   },

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Center, Group, List, Loader, Stack, Text, Title } from '@mantine/core';
+import { Alert, Button, Center, Group, List, Loader, Stack, Text, Title } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
@@ -15,9 +15,14 @@ export function explain(error: unknown): { title: string; detail: string; hint?:
   return {
     title: p.title ?? t.problem.title,
     detail: p.detail ?? (denied ? t.problem.denied : t.problem.unknown),
-    hint: p.hint ?? (denied ? t.problem.deniedHint : undefined),
+    hint: p.hint ?? (denied ? deniedHint(p.detail) : undefined),
     fields: (p.errors ?? []).map((e) => [fieldName(e.location), e.message].filter(Boolean).join(': ')),
   };
+}
+
+/** What only operators have, no owner of a customer can give. */
+function deniedHint(detail: string | undefined): string {
+  return detail?.includes('platform:') ? t.problem.platform : t.problem.deniedHint;
 }
 
 /** "body.to[0]" is for programs; people get "to[0]". */
@@ -27,6 +32,7 @@ function fieldName(location: string | undefined): string {
 
 export function ProblemNote({ error, retry }: { error: unknown; retry?: () => void }) {
   const { title, detail, hint, fields } = explain(error);
+  const denied = error instanceof Refusal && error.status === 403;
   return (
     <Alert color="red" variant="light" icon={<IconAlertTriangle size={18} />} title={title} role="alert">
       <Stack gap={6}>
@@ -43,7 +49,7 @@ export function ProblemNote({ error, retry }: { error: unknown; retry?: () => vo
             <strong>{t.common.hint}</strong> {hint}
           </Text>
         )}
-        {retry && (
+        {retry && !denied && (
           <Group>
             <Button size="compact-sm" variant="default" onClick={retry}>
               {t.common.retry}
@@ -83,17 +89,18 @@ export function Loaded<T>({
 
 export function Lost() {
   return (
-    <Center py={96} component="main">
-      <Stack align="center" gap={4}>
-        <Title order={1} size="h2">
+    <Center py={96} px="md" component="main">
+      <Stack align="center" gap={4} ta="center">
+        <img src="/mark.svg" alt="" width={36} height={36} />
+        <Title mt="md" order={1} size="h2">
           {t.problem.notFound}
         </Title>
         <Text c="dimmed" size="sm">
           {t.problem.notFoundText}
         </Text>
-        <Anchor href="/" size="sm" mt="sm">
+        <Button component="a" href="/" mt="md">
           {t.problem.toOverview}
-        </Anchor>
+        </Button>
       </Stack>
     </Center>
   );

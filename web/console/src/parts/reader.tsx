@@ -149,6 +149,10 @@ export function Headers({ headers }: { headers: Header[] }) {
   return (
     <div className={css.headers}>
       <Table layout="fixed" verticalSpacing={6}>
+        <colgroup>
+          <col className={css.nameColumn} />
+          <col />
+        </colgroup>
         <Table.Thead className={css.headersHead}>
           <Table.Tr>
             <Table.Th className={css.headerName}>{t.reader.header}</Table.Th>

@@ -6,6 +6,7 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { api, bytes, must, Refusal } from '../api/client';
 import { flat, q } from '../api/queries';
 import type { Caught, CaughtRow } from '../api/shapes';
+import { offers } from '../may';
 import { ask, tell } from '../parts/ask';
 import { Block, Empty, When } from '../parts/atoms';
 import { size } from '../parts/format';
@@ -19,6 +20,16 @@ import css from './caught.module.css';
 
 /** A list and a reading pane side by side; on a phone one after the other. */
 export function CaughtRoom() {
+  const here = offers(useQuery(q.session).data, 'caught');
+  if (here) return <Inbox />;
+  return (
+    <Page title={t.caught.title} lead={t.caught.lead}>
+      <Off />
+    </Page>
+  );
+}
+
+function Inbox() {
   const { id } = useParams({ strict: false });
   const narrow = useMediaQuery('(max-width: 61.99em)', false, { getInitialValueInEffect: false });
   const query = useInfiniteQuery(q.caught);
@@ -86,13 +97,17 @@ export function CaughtRoom() {
 
 function Refused({ error, retry }: { error: unknown; retry: () => void }) {
   if (error instanceof Refusal && error.status === 404) {
-    return (
-      <Block>
-        <Empty icon={<IconInbox size={22} />} title={t.caught.off} text={t.caught.offText} />
-      </Block>
-    );
+    return <Off />;
   }
   return <ProblemNote error={error} retry={retry} />;
+}
+
+function Off() {
+  return (
+    <Block>
+      <Empty icon={<IconInbox size={22} />} title={t.caught.off} text={t.caught.offText} />
+    </Block>
+  );
 }
 
 function Nothing() {

@@ -12,6 +12,7 @@ import { FormBox } from '../parts/form';
 import { Page } from '../parts/page';
 import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
+import css from './customers.module.css';
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: ['customers'] });
 
@@ -47,14 +48,21 @@ function Turn({ customer: c }: { customer: Customer }) {
 }
 
 const columns: Column<Customer>[] = [
-  { id: 'name', title: t.customers.name, lead: true, cell: (c) => <strong>{c.name}</strong> },
+  {
+    id: 'name',
+    title: t.customers.name,
+    lead: true,
+    grow: true,
+    cell: (c) => <strong title={c.name}>{c.name}</strong>,
+  },
   {
     id: 'id',
     title: t.customers.id,
     cell: (c) => (
-      <>
-        <code>{c.id}</code> <CopyIcon value={c.id} label={t.common.copyOf(t.customers.id)} />
-      </>
+      <span className={css.id}>
+        <code>{c.id}</code>
+        <CopyIcon value={c.id} label={t.common.copyOf(t.customers.id)} />
+      </span>
     ),
   },
   { id: 'state', title: t.common.state, cell: (c) => <State state={c.state} /> },

@@ -99,10 +99,12 @@ export function DomainRoom() {
   const { id } = useParams({ from: '/shell/domains/$id' });
   const navigate = useNavigate();
   const query = useQuery(q.domain(id));
+  const [looked, setLooked] = useState(false);
   const check = useMutation({
     mutationFn: () => must(api.POST('/v1/domains/{id}/check', { params: { path: { id } } })),
     onSuccess: (checked) => {
       queryClient.setQueryData(['domains', id], checked);
+      setLooked(true);
       const records = checked.records ?? [];
       const ok = records.filter((r) => r.ok).length;
       tell(ok === records.length ? t.domains.checked : t.domains.checkedPart(ok, records.length));
@@ -145,13 +147,14 @@ export function DomainRoom() {
     >
       <Stack gap="lg">
         {check.isError && <ProblemNote error={check.error} />}
-        <Loaded query={query}>{(d) => <Detail domain={d} />}</Loaded>
+        <Loaded query={query}>{(d) => <Detail domain={d} looked={looked} />}</Loaded>
       </Stack>
     </Page>
   );
 }
 
-function Detail({ domain }: { domain: Domain }) {
+/** What stands in the DNS is known only after a look: the server does not keep it. */
+function Detail({ domain, looked }: { domain: Domain; looked: boolean }) {
   return (
     <>
       <Block>
@@ -166,7 +169,7 @@ function Detail({ domain }: { domain: Domain }) {
       <Block title={t.domains.records} text={t.domains.recordsText} flush>
         <ul className={css.records}>
           {(domain.records ?? []).map((r) => (
-            <Record key={`${r.type} ${r.name} ${r.value}`} record={r} checked={Boolean(domain.checked_at)} />
+            <Record key={`${r.type} ${r.name} ${r.value}`} record={r} looked={looked} />
           ))}
         </ul>
       </Block>
@@ -174,15 +177,9 @@ function Detail({ domain }: { domain: Domain }) {
   );
 }
 
-function Record({ record, checked }: { record: DomainRecord; checked: boolean }) {
+function Record({ record, looked }: { record: DomainRecord; looked: boolean }) {
   const found = record.found ?? [];
-  const state = record.ok
-    ? 'found'
-    : !checked && found.length === 0
-      ? 'pending'
-      : found.length
-        ? 'different'
-        : 'missing';
+  const state = record.ok ? 'found' : !looked ? 'unknown' : found.length ? 'different' : 'missing';
   return (
     <li className={css.record}>
       <div className={css.recordHead}>
@@ -198,7 +195,7 @@ function Record({ record, checked }: { record: DomainRecord; checked: boolean })
         <CopyLine value={record.name} label={t.domains.host} wrap />
         <span className={css.fieldLabel}>{t.domains.expected}</span>
         <CopyLine value={record.value} label={t.domains.expected} wrap />
-        {!record.ok && checked && (
+        {!record.ok && looked && (
           <>
             <span className={css.fieldLabel}>{t.domains.found}</span>
             <div className={css.found}>

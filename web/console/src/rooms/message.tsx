@@ -1,4 +1,4 @@
-import { Button, Grid, Loader, Stack, Text } from '@mantine/core';
+import { Button, Grid, Stack, Text } from '@mantine/core';
 import {
   IconCircleCheck,
   IconClock,
@@ -16,16 +16,17 @@ import { useNavigate, useParams } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import { api, bytes, must, Refusal } from '../api/client';
 import { q } from '../api/queries';
-import type { Conversation, InboundRecord, MessageDetail, RecipientRow, TimelineEntry } from '../api/shapes';
+import type { InboundRecord, MessageDetail, TimelineEntry } from '../api/shapes';
 import { ask, tell } from '../parts/ask';
 import { Block, CopyIcon, Empty, Facts, State, When } from '../parts/atoms';
-import { nearTime, parseTime, stepTime } from '../parts/format';
-import { Direction, sizeOf } from '../parts/message-table';
+import { Direction, sizeOf, titleOf } from '../parts/message-table';
 import { Page } from '../parts/page';
 import { Loaded, ProblemNote, Waiting } from '../parts/problem';
 import { Headers, Reader } from '../parts/reader';
 import { t } from '../texts';
+import { Conversations } from './conversation';
 import css from './message.module.css';
+import { Recipients } from './recipients';
 
 export function MessageRoom() {
   const { id } = useParams({ from: '/shell/activity/$id' });
@@ -35,7 +36,7 @@ export function MessageRoom() {
   });
   return (
     <Page
-      title={query.data?.subject || (query.data ? t.common.noSubject : t.message.title)}
+      title={query.data ? titleOf(query.data) : t.message.title}
       back={{ to: '/activity', label: t.activity.title }}
       actions={query.data && <Delete id={id} />}
     >
@@ -90,7 +91,7 @@ function Detail({ message }: { message: MessageDetail }) {
             [t.common.size, sizeOf(message)],
             [
               t.message.id,
-              <span key="i" className={css.id}>
+              <span key="i" className={css.id} data-wide>
                 <code>{message.id}</code>
                 <CopyIcon value={message.id} label={t.common.copyOf(t.message.id)} />
               </span>,
@@ -102,7 +103,7 @@ function Detail({ message }: { message: MessageDetail }) {
       <Grid gap="lg">
         <Grid.Col span={{ base: 12, md: 7 }}>
           <Block title={t.message.recipients} flush>
-            <Recipients rows={message.recipients ?? []} />
+            <Recipients message={message} />
           </Block>
         </Grid.Col>
         <Grid.Col span={{ base: 12, md: 5 }}>
@@ -117,34 +118,9 @@ function Detail({ message }: { message: MessageDetail }) {
         </Block>
       )}
       <Content message={message} />
-      <Conversations id={message.id} />
+      <Conversations id={message.id} waits={waits(message)} />
     </Stack>
   );
-}
-
-function Recipients({ rows }: { rows: RecipientRow[] }) {
-  return (
-    <ul className={css.recipients}>
-      {rows.map((r) => (
-        <li key={r.id}>
-          <div className={css.recipientHead}>
-            <span className={css.address}>{r.address}</span>
-            <State state={r.state} />
-          </div>
-          {r.last_reply && <code className={css.reply}>{r.last_reply}</code>}
-          <Text size="xs" c="dimmed">
-            {t.message.attemptsCount(r.attempts ?? 0)}
-            {next(r)}
-          </Text>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function next(r: RecipientRow): string {
-  const at = parseTime(r.next_attempt_at);
-  return at && r.state !== 'held' ? ` · ${t.message.nextAttempt(nearTime(at, new Date()))}` : '';
 }
 
 /** What the entry says beyond its own heading: "Held. By a person." is "By a person." */
@@ -279,73 +255,5 @@ function Content({ message }: { message: MessageDetail }) {
         <Waiting />
       )}
     </Block>
-  );
-}
-
-function Conversations({ id }: { id: string }) {
-  const query = useQuery(q.conversations(id));
-  if (query.isLoading) return <Loader size="sm" />;
-  if (query.error) {
-    // Who may not read conversations need not hear of them; anything else is shown.
-    if (query.error instanceof Refusal && query.error.status === 403) return null;
-    return <ProblemNote error={query.error} retry={() => query.refetch()} />;
-  }
-  const all = query.data ?? [];
-  return (
-    <Block title={t.message.conversation} flush>
-      {all.length === 0 ? (
-        <Text size="sm" c="dimmed" p="lg">
-          {`${t.message.noConversation}. ${t.message.noConversationText}`}
-        </Text>
-      ) : (
-        all.map((c, i) => (
-          <Spoken
-            key={`${c.at} ${c.attempt} ${c.recipient ?? ''}`}
-            conversation={c}
-            open={i === all.length - 1}
-          />
-        ))
-      )}
-    </Block>
-  );
-}
-
-function Spoken({ conversation: c, open }: { conversation: Conversation; open: boolean }) {
-  return (
-    <details className={css.spoken} open={open}>
-      <summary>
-        <span>
-          {c.recipient
-            ? t.message.conversationTitle(c.attempt, c.recipient)
-            : t.message.conversationPlain(c.attempt)}
-        </span>
-        <When at={c.at} exact />
-      </summary>
-      <ol className={css.steps}>
-        {(c.steps ?? []).map((s) => {
-          const at = parseTime(s.at);
-          return (
-            <li key={`${s.at} ${s.sent ?? ''} ${s.got ?? ''}`}>
-              <span className={css.stepTime}>{at && stepTime(at)}</span>
-              <span className={css.stepText}>
-                {s.sent && (
-                  <span data-who="us">
-                    <span className={css.who}>{t.message.sent}</span>
-                    <code>{s.sent}</code>
-                  </span>
-                )}
-                {s.got && (
-                  <span data-who="them">
-                    <span className={css.who}>{t.message.got}</span>
-                    <code>{s.got}</code>
-                  </span>
-                )}
-              </span>
-              <span className={css.stepTook}>{s.took_ms !== undefined && t.message.took(s.took_ms)}</span>
-            </li>
-          );
-        })}
-      </ol>
-    </details>
   );
 }

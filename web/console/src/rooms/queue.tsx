@@ -4,8 +4,8 @@ import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, must } from '../api/client';
-import { q, queryClient } from '../api/queries';
-import type { Pause, QueueRow, QueueSummary, QueueTarget } from '../api/shapes';
+import { q } from '../api/queries';
+import type { Pause, QueueRow, QueueSummary } from '../api/shapes';
 import { may } from '../may';
 import { ask, openForm, tell } from '../parts/ask';
 import { Block, Empty, State, When } from '../parts/atoms';
@@ -17,65 +17,7 @@ import { Loaded } from '../parts/problem';
 import { type Column, DataTable, PagedTable } from '../parts/table';
 import { t } from '../texts';
 import css from './queue.module.css';
-
-type Act = 'retry' | 'fail' | 'hold' | 'release';
-const acts: Act[] = ['retry', 'hold', 'release', 'fail'];
-
-const refresh = () => queryClient.invalidateQueries({ queryKey: ['queue'] });
-
-const posts = {
-  retry: (body: QueueTarget) => must(api.POST('/v1/queue/retry', { body })),
-  fail: (body: QueueTarget) => must(api.POST('/v1/queue/fail', { body })),
-  hold: (body: QueueTarget) => must(api.POST('/v1/queue/hold', { body })),
-  release: (body: QueueTarget) => must(api.POST('/v1/queue/release', { body })),
-};
-
-/** Asks, acts, and says what came of it; what others may wonder about takes a reason. */
-function act(kind: Act, target: QueueTarget, what: string, done?: () => void) {
-  if (kind === 'hold' || kind === 'fail') {
-    openForm(t.queue.ask[kind](what), (close) => (
-      <ReasonForm kind={kind} target={target} done={done} close={close} />
-    ));
-    return;
-  }
-  ask({
-    title: t.queue.ask[kind](what),
-    text: t.queue.askText[kind],
-    confirm: t.queue[kind],
-    act: () => run(kind, target, done),
-  });
-}
-
-async function run(kind: Act, target: QueueTarget, done?: () => void) {
-  const { count: n } = (await posts[kind](target)) ?? {};
-  tell(t.queue.result[kind](n === undefined ? t.queue.someRecipients : t.queue.recipients(n)));
-  done?.();
-  await refresh();
-}
-
-type ReasonProps = { kind: 'hold' | 'fail'; target: QueueTarget; done?: () => void; close: () => void };
-
-function ReasonForm({ kind, target, done, close }: ReasonProps) {
-  const [reason, setReason] = useState('');
-  return (
-    <FormBox
-      submit={t.queue[kind]}
-      danger={kind === 'fail'}
-      cancel={close}
-      onSubmit={() => run(kind, { ...target, reason: reason.trim() || undefined }, done).then(close)}
-    >
-      <Text size="sm">{t.queue.askText[kind]}</Text>
-      <TextInput
-        label={t.queue.actReason}
-        description={t.queue.actReasonHelp}
-        maxLength={500}
-        value={reason}
-        onChange={(e) => setReason(e.currentTarget.value)}
-        data-autofocus
-      />
-    </FormBox>
-  );
-}
+import { act, acts, refresh } from './queue-acts';
 
 export function QueueRoom() {
   const session = useQuery(q.session).data;
@@ -102,7 +44,7 @@ function Pauses({ manages }: { manages: boolean }) {
             <span>
               {t.queue.pausedBecause(p.domain ?? p.customer ?? '', p.reason)}{' '}
               <span className={css.since}>
-                <When at={p.since} />
+                {t.queue.since} <When at={p.since} exact />
               </span>
             </span>
             {manages && <Resume pause={p} />}
@@ -222,7 +164,8 @@ function Summary({ manages }: { manages: boolean }) {
       id: 'oldest',
       title: t.queue.oldest,
       sort: (s) => s.oldest_at ?? '',
-      cell: (s) => <When at={s.oldest_at} />,
+      // What is paused has no time at which it is tried.
+      cell: (s) => <When at={s.ready + s.deferred > 0 ? s.oldest_at : null} />,
     },
     {
       id: 'reply',
@@ -302,7 +245,11 @@ const recipientColumns: Column<QueueRow>[] = [
     ),
   },
   { id: 'attempts', title: t.queue.attempts, align: 'right', cell: (r) => count(r.attempts) },
-  { id: 'due', title: t.queue.due, cell: (r) => <When at={r.due_at} /> },
+  {
+    id: 'due',
+    title: t.queue.due,
+    cell: (r) => <When at={r.state === 'paused' || r.state === 'held' ? null : r.due_at} />,
+  },
   { id: 'expires', title: t.queue.expires, wideOnly: true, cell: (r) => <When at={r.expires_at} /> },
   {
     id: 'reply',

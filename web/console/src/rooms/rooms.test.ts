@@ -3,11 +3,14 @@ import { Refusal, rows } from '../api/client';
 import { explain } from '../parts/problem';
 import { t } from '../texts';
 import { filterOf } from './activity';
+import { stateOf } from './controls';
 import { places } from './inventory';
 import { readCounts } from './live';
 import { beyond } from './message';
 import { lines } from './overview';
 import { safeNext } from './sign-in';
+import { codes, standingOf } from './standing';
+import { talks } from './talk';
 
 describe('safeNext', () => {
   it.each([
@@ -117,4 +120,123 @@ describe('beyond', () => {
     ['held', 'Held. Its customer is paused.', 'Its customer is paused.'],
     ['failed', 'Refused for good.', 'Refused for good.'],
   ])('%s: %s', (kind, text, rest) => expect(beyond({ at: '', kind, text })).toBe(rest));
+});
+
+describe('standingOf', () => {
+  const now = new Date('2026-05-03T12:00:00Z');
+  const of = (state: string, reply?: string, kind = '', rest: object = {}) =>
+    standingOf(
+      {
+        direction: 'outbound',
+        timeline: kind ? [{ at: '', kind, text: '', recipient: 'a@b.example', ...rest }] : [],
+      },
+      {
+        id: 'rcp_1',
+        address: 'a@b.example',
+        state: state as 'failed',
+        attempts: 1,
+        next_attempt_at: '2026-05-03T12:05:00Z',
+        last_reply: reply,
+      },
+      [],
+      now,
+    );
+  const words = t.message.standing;
+
+  it.each([
+    ['550 5.1.1 No such user', 'failed', words.unknown],
+    ['550-5.7.1 Spam', 'failed', words.policy],
+    ['552 Too large', 'failed', words.tooLarge],
+    ['554 No', 'failed', words.refused],
+    ['550 5.7.1 it is on the suppression list', 'suppressed', words.suppressed],
+    ['451 4.4.1 No route', 'expired', words.expired],
+  ])('failed with %s: %s', (reply, kind, says) => expect(of('failed', reply, kind).says).toBe(says));
+
+  it('says when it is tried again, and what the matter is', () => {
+    expect(of('deferred', '451 4.4.1 No route').says).toBe(words.unreachable);
+    expect(of('deferred', '450 Later').next).toContain('in 5 min.');
+  });
+  it('does not promise an attempt while the domain is paused', () => {
+    const paused = standingOf(
+      { direction: 'outbound', timeline: [] },
+      {
+        id: 'rcp_1',
+        address: 'a@B.example',
+        state: 'queued',
+        attempts: 0,
+        next_attempt_at: now.toISOString(),
+      },
+      [{ id: 'job_1', domain: 'b.example', reason: 'moved', since: now.toISOString() }],
+      now,
+    );
+    expect(paused).toEqual({
+      says: words.paused('b.example', 'moved'),
+      next: words.pausedNext,
+      room: 'queue',
+    });
+  });
+  it('names the reason for which it is held', () => {
+    expect(of('held', undefined, 'held', { reason: 'They asked.' }).says).toContain('They asked.');
+  });
+  it('reads codes', () => {
+    expect(codes('250-2.0.0 Ok')).toEqual({ code: 250, enhanced: '2.0.0' });
+    expect(codes('nonsense')).toEqual({ code: 0, enhanced: '' });
+  });
+});
+
+describe('talks', () => {
+  const step = (sent: string, got: string) => ({ at: '2026-05-03T12:00:00Z', took_ms: 1, sent, got });
+  const of = (recipient: string, answer: string, last = '250 2.0.0 Ok') => ({
+    recipient,
+    attempt: 1,
+    at: '2026-05-03T12:00:01Z',
+    steps: [
+      step('MAIL FROM:<s@d.example>', '250 Ok'),
+      step(`RCPT TO:<${recipient}>`, answer),
+      step('DATA', '354 Go on'),
+      step('(10 octets of message)', last),
+    ],
+  });
+
+  it('puts recipients of one exchange together, each with its own answer', () => {
+    const all = talks([of('a@b.example', '250 Ok'), of('c@b.example', '550 5.1.1 No')]);
+    expect(all).toHaveLength(1);
+    expect(all[0]?.recipients).toEqual(['a@b.example', 'c@b.example']);
+    expect(all[0]?.steps.map((s) => s.sent.slice(0, 4))).toEqual(['MAIL', 'RCPT', 'RCPT', 'DATA', '(10 ']);
+    expect(all[0]?.verdict).toBe('part');
+    expect(all[0]?.reused).toBe(true);
+  });
+  it('keeps exchanges apart that only look alike', () => {
+    const other = { ...of('c@b.example', '250 Ok'), attempt: 2 };
+    expect(talks([of('a@b.example', '250 Ok'), other])).toHaveLength(2);
+  });
+  it.each([
+    ['250 Ok', '250 Ok', 'taken'],
+    ['250 Ok', '554 5.7.1 No', 'refused'],
+    ['451 4.7.1 Later', '', 'later'],
+  ])('%s, then %s: %s', (rcpt, last, verdict) =>
+    expect(talks([of('a@b.example', rcpt, last)])[0]?.verdict).toBe(verdict),
+  );
+  it('has no verdict where nothing was answered', () => {
+    const note = { recipient: 'a@b.example', attempt: 1, at: '', steps: [step('', '(no connection to b)')] };
+    expect(talks([note, { ...note, recipient: 'c@b.example' }]).map((x) => x.verdict)).toEqual([
+      'none',
+      'none',
+    ]);
+  });
+});
+
+describe('stateOf', () => {
+  it('tells a check that did not run from a promise without one', () => {
+    const control = {
+      id: 'x',
+      says: '',
+      kind: '',
+      status: 'not_yet',
+      evidence: '',
+      checked_at: null,
+    } as const;
+    expect(stateOf({ ...control, probed: true })).toBe('to_run');
+    expect(stateOf({ ...control, probed: false })).toBe('not_yet');
+  });
 });

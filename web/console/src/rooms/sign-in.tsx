@@ -1,8 +1,7 @@
 import { Alert, Button, Paper, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
-import { useForm } from '@mantine/form';
 import { useMutation } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
 import { ProblemNote, Waiting } from '../parts/problem';
@@ -60,6 +59,9 @@ export function SignIn() {
               )}
               {enter.isError && !byLink && <ProblemNote error={enter.error} />}
               <Form busy={enter.isPending} submit={(v) => enter.mutate(v)} />
+              <Text c="dimmed" size="xs">
+                {t.signIn.noPassword}
+              </Text>
             </Stack>
           )}
         </Paper>
@@ -69,29 +71,34 @@ export function SignIn() {
 }
 
 function Form({ busy, submit }: { busy: boolean; submit: (v: { email: string; password: string }) => void }) {
-  const form = useForm({
-    mode: 'uncontrolled',
-    initialValues: { email: '', password: '' },
-    validate: {
-      email: (v) => (v.includes('@') ? null : t.signIn.needEmail),
-      password: (v) => (v ? null : t.signIn.needPassword),
-    },
-  });
+  const [email, setEmail] = useState('');
+  const [password, setPassword] = useState('');
+  const [tried, setTried] = useState(false);
+  const bad = { email: !email.includes('@'), password: !password };
   return (
-    <form onSubmit={form.onSubmit(submit)} noValidate>
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        setTried(true);
+        if (!bad.email && !bad.password) submit({ email, password });
+      }}
+      noValidate
+    >
       <Stack gap="sm">
         <TextInput
           label={t.signIn.email}
           type="email"
           autoComplete="username"
-          key={form.key('email')}
-          {...form.getInputProps('email')}
+          value={email}
+          onChange={(e) => setEmail(e.currentTarget.value)}
+          error={tried && bad.email ? t.signIn.needEmail : null}
         />
         <PasswordInput
           label={t.signIn.password}
           autoComplete="current-password"
-          key={form.key('password')}
-          {...form.getInputProps('password')}
+          value={password}
+          onChange={(e) => setPassword(e.currentTarget.value)}
+          error={tried && bad.password ? t.signIn.needPassword : null}
         />
         <Button type="submit" loading={busy} fullWidth mt="xs" size="md">
           {t.signIn.submit}

@@ -1,10 +1,11 @@
 import { ActionIcon, Button, Group, Select, TextInput } from '@mantine/core';
 import { IconLink, IconPlus, IconTrash, IconUsers } from '@tabler/icons-react';
-import { useInfiniteQuery, useMutation } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query';
+import { useMemo, useState } from 'react';
 import { api, must } from '../api/client';
-import { q, queryClient } from '../api/queries';
-import type { Person, Role as RoleName } from '../api/shapes';
+import { flat, q, queryClient } from '../api/queries';
+import type { Customer, Person, Role as RoleName } from '../api/shapes';
+import { may } from '../may';
 import { ask, openForm, tell } from '../parts/ask';
 import { Block, Empty, When } from '../parts/atoms';
 import { FormBox } from '../parts/form';
@@ -63,7 +64,7 @@ function Role({ person }: { person: Person }) {
     <>
       <Select
         size="xs"
-        w={150}
+        w={136}
         aria-label={t.users.roleOf(person.email)}
         data={roles}
         value={person.role}
@@ -76,8 +77,14 @@ function Role({ person }: { person: Person }) {
 }
 
 const columns: Column<Person>[] = [
-  { id: 'email', title: t.users.email, lead: true, cell: (p) => <strong>{p.email}</strong> },
-  { id: 'name', title: t.common.name, cell: (p) => p.name || t.common.nothing },
+  {
+    id: 'email',
+    title: t.users.email,
+    lead: true,
+    grow: true,
+    cell: (p) => <strong title={p.email}>{p.email}</strong>,
+  },
+  { id: 'name', title: t.common.name, clip: true, cell: (p) => p.name || t.common.nothing },
   { id: 'role', title: t.users.role, cell: (p) => <Role person={p} /> },
   { id: 'seen', title: t.users.seen, cell: (p) => <When at={p.last_seen_at} none={t.common.never} /> },
   {
@@ -107,9 +114,28 @@ const columns: Column<Person>[] = [
   },
 ];
 
+/** Whose person it is: only an operator sees those of more than one customer. */
+const customerColumn = (customers: Customer[]): Column<Person> => ({
+  id: 'customer',
+  title: t.users.customer,
+  clip: true,
+  cell: (p) => customers.find((c) => c.id === p.customer)?.name ?? t.common.nothing,
+});
+
 export function Users() {
   const query = useInfiniteQuery(q.users);
-  const add = () => openForm(t.users.add, (close) => <AddUser close={close} />);
+  const session = useQuery(q.session).data;
+  const operator = may(session, 'platform:read');
+  const asked = useInfiniteQuery({ ...q.customers, enabled: operator });
+  const customers = useMemo(() => flat(asked.data), [asked.data]);
+  const shown = useMemo(
+    () => (operator ? columns.toSpliced(2, 0, customerColumn(customers)) : columns),
+    [operator, customers],
+  );
+  const add = () =>
+    openForm(t.users.add, (close) => (
+      <AddUser close={close} customers={operator ? customers : []} own={session?.customer?.id} />
+    ));
   return (
     <Page
       title={t.users.title}
@@ -124,7 +150,7 @@ export function Users() {
         <PagedTable
           label={t.users.table}
           query={query}
-          columns={columns}
+          columns={shown}
           rowKey={(p) => p.id}
           empty={<Empty icon={<IconUsers size={22} />} title={t.users.empty} text={t.users.emptyText} />}
         />
@@ -133,7 +159,11 @@ export function Users() {
   );
 }
 
-function AddUser({ close }: { close: () => void }) {
+type AddProps = { close: () => void; customers: Customer[]; own?: string };
+
+function AddUser({ close, customers, own }: AddProps) {
+  const [customer, setCustomer] = useState(customers.length > 0 ? (own ?? null) : null);
+  const operator = customer !== null && customer === own;
   const [email, setEmail] = useState('');
   const [name, setName] = useState('');
   const [role, setRole] = useState<RoleName>('developer');
@@ -146,13 +176,17 @@ function AddUser({ close }: { close: () => void }) {
       onSubmit={() => {
         setTried(true);
         if (bad) return false;
-        return must(api.POST('/v1/users', { body: { email: email.trim(), name: name.trim(), role } })).then(
-          async (made) => {
-            await refresh();
-            close();
-            tell(t.users.added(made.email));
-          },
-        );
+        const body = {
+          email: email.trim(),
+          name: name.trim(),
+          role: operator ? ('operator' as RoleName) : role,
+          ...(customer && { customer }),
+        };
+        return must(api.POST('/v1/users', { body })).then(async (made) => {
+          await refresh();
+          close();
+          tell(t.users.added(made.email));
+        });
       }}
     >
       <TextInput
@@ -164,10 +198,21 @@ function AddUser({ close }: { close: () => void }) {
         data-autofocus
       />
       <TextInput label={t.common.name} value={name} onChange={(e) => setName(e.currentTarget.value)} />
+      {customers.length > 0 && (
+        <Select
+          label={t.users.customer}
+          description={t.users.customerHelp}
+          searchable
+          data={customers.map((c) => ({ value: c.id, label: c.name }))}
+          value={customer}
+          onChange={setCustomer}
+        />
+      )}
       <Select
         label={t.users.role}
-        data={roles}
-        value={role}
+        data={operator ? [{ value: 'operator', label: t.users.roles.operator ?? '' }] : roles}
+        value={operator ? 'operator' : role}
+        disabled={operator}
         onChange={(v) => setRole((v ?? 'viewer') as RoleName)}
       />
     </FormBox>

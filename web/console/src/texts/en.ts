@@ -4,6 +4,8 @@
  */
 const many = (n: number, one: string, more: string) => `${n.toLocaleString('en')} ${n === 1 ? one : more}`;
 
+const ended = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 export const en = {
   product: 'Mailvow',
   titleOf: (page: string) => `${page} · Mailvow`,
@@ -93,6 +95,7 @@ export const en = {
     networkHint: 'Check that it is still running and that this machine reaches it, then try again.',
     denied: 'Your role does not allow this.',
     deniedHint: 'Ask an owner or administrator of this customer for the permission.',
+    platform: 'This room belongs to the operators of the platform.',
     notFound: 'There is nothing here',
     notFoundText: 'The address leads to no room of this console. The thing may have been deleted.',
     toOverview: 'Go to the overview',
@@ -118,6 +121,7 @@ export const en = {
     not_applicable: 'Not applicable',
     attested: 'Attested',
     not_yet: 'Not yet',
+    to_run: 'To be checked',
     erased: 'Erased',
     active: 'Active',
     suspended: 'Paused',
@@ -125,6 +129,7 @@ export const en = {
     suppressed: 'Suppressed',
     expired: 'Expired',
     found: 'Found',
+    unknown: 'Not looked up',
     missing: 'Missing',
     different: 'Different',
     overdue: 'Overdue',
@@ -133,6 +138,7 @@ export const en = {
   direction: { inbound: 'Inbound', outbound: 'Outbound', notice: 'Report' } as Record<string, string>,
 
   signIn: {
+    noPassword: 'No password, or forgotten? An administrator can make you a sign-in link.',
     title: 'Sign in',
     lead: 'Manage mail, and see the promises it runs under.',
     email: 'E-mail address',
@@ -141,7 +147,7 @@ export const en = {
     byLink: 'Signing you in',
     linkUsed: 'This sign-in link does not work any more',
     linkUsedHint:
-      'A link works once and for a short time. Sign in below, or make a new link with “mailvow dev” or “mailvow init”.',
+      'A link works once and for a short time. Sign in below, or ask an administrator for a new link; “mailvow dev” prints one each time it starts.',
     needEmail: 'Enter the e-mail address of your account.',
     needPassword: 'Enter your password.',
   },
@@ -232,7 +238,6 @@ export const en = {
     conversation: 'SMTP conversation',
     attempts: 'Attempts',
     lastReply: 'Last reply',
-    nextAttempt: (when: string) => `next attempt ${when}`,
     attemptsCount: (n: number) => many(n, 'attempt', 'attempts'),
     noTimeline: 'Nothing has been recorded yet.',
     noHeaders: 'The headers are no longer kept.',
@@ -242,10 +247,95 @@ export const en = {
     noConversation: 'No conversation is on record',
     noConversationText:
       'One is kept for each delivery by SMTP, for a short period of its own; deliveries to a webhook have none.',
-    conversationTitle: (n: number, to: string) => `Attempt ${n} to ${to}`,
     conversationPlain: (n: number) => `Attempt ${n}`,
-    sent: 'We said',
-    got: 'They said',
+    sent: 'We',
+    got: 'They',
+    report: 'Delivery report',
+    talk: {
+      lead: 'What was said with the receiving server, word for word. Secrets are never kept.',
+      to: (list: string[]) => (list.length === 0 ? '' : `to ${list.join(', ')}`),
+      reused: 'On a connection that was open already: greeting and TLS came before an earlier message.',
+      took: (ms: number) =>
+        ms < 1 ? '< 1 ms' : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`,
+      verdicts: {
+        taken: 'Taken',
+        part: 'Taken for some',
+        later: 'Not now',
+        refused: 'Refused',
+        none: 'Not answered',
+      },
+      deeds: {
+        greeting: 'Greeting',
+        hello: 'Introduction',
+        tls: 'Encryption',
+        auth: 'Signing in',
+        mail: 'Sender',
+        rcpt: 'Recipient',
+        data: 'Announcement',
+        message: 'The message',
+        reset: 'Start over',
+        quit: 'Goodbye',
+        note: 'Note',
+        other: 'Command',
+      } as Record<string, string>,
+    },
+    standing: {
+      taken: 'The receiving server took the message and answers for it from here on.',
+      takenWebhook: 'Your webhook took the message.',
+      caught: 'Caught on this machine; it reached nobody.',
+      queued: 'It waits for its turn.',
+      next: (when: string) => `Tried again ${when}, then at growing intervals until its time is over.`,
+      nextSoon: 'It is due now and is tried in a moment.',
+      paused: (domain: string, reason: string) =>
+        reason ? `Delivery to ${domain} is paused: ${ended(reason)}` : `Delivery to ${domain} is paused.`,
+      pausedNext: 'Nothing is attempted until somebody resumes it.',
+      greylisted:
+        'The receiving server asks us to come back later, as many do with senders that are new to them.',
+      unreachable: 'The receiving server could not be reached.',
+      full: 'The mailbox is full.',
+      notNow: 'The receiving server does not take it at the moment.',
+      deferredAdvice: 'You need not do anything.',
+      unreachableAdvice: 'If it lasts, ask the recipient whether their server is down.',
+      webhookAway: 'Your webhook could not be reached.',
+      webhookNotNow: (code: number) =>
+        code ? `Your webhook did not take it: it answered ${code}.` : 'Your webhook did not take it.',
+      webhookAdvice: 'Check that the application behind the webhook runs and answers with a code of 2xx.',
+      webhookRefused: 'Your webhook refused the message for good.',
+      webhookRefusedAdvice:
+        'An answer of 4xx (but 408 and 429) means “never”; check the URL of the route and the application.',
+      held: (reason?: string) =>
+        reason ? `It is held and is not sent: ${ended(reason)}` : 'It is held and is not sent.',
+      heldNext: 'Nothing happens until somebody releases or fails it, or its time is over.',
+      heldAdvice: 'The timeline says who held it.',
+      byHand: 'Somebody gave it up by hand; the timeline says who.',
+      failedNext: 'Nothing more is attempted.',
+      failedTold: 'Nothing more is attempted, and the sender was told.',
+      suppressed: 'It was not sent: the address is on the suppression list, or its processing is restricted.',
+      suppressedAdvice: 'If the person wants mail again, remove the address there and send once more.',
+      cancelled: 'Somebody took it out of the queue before it was sent.',
+      expired: 'It was tried until its time was over, without success.',
+      expiredAdvice: 'Check the spelling of the domain, or ask the recipient whether their server is down.',
+      noDomain: 'The domain of the address does not exist or takes no mail.',
+      checkSpelling: 'Check the spelling of the address.',
+      unknown: 'The receiving server does not know this address.',
+      unknownAdvice: 'Check its spelling. After such an answer an address may be suppressed.',
+      fullForGood: 'The mailbox is full.',
+      fullAdvice: 'Reach the person in another way, or send again later.',
+      tooLarge: 'The message is larger than the receiving server takes.',
+      tooLargeAdvice: 'Send a link in place of the attachment.',
+      policy:
+        'The receiving server refused it by its rules: it takes it for spam, or does not trust the sender.',
+      policyAdvice:
+        'Read its answer below; then check that the DNS records of the sending domain are all in place.',
+      refused: 'The receiving server refused it for good.',
+      refusedAdvice: 'Its answer below says why.',
+      rooms: {
+        suppressions: 'Suppressions',
+        queue: 'Open the queue',
+        routes: 'Routes',
+        domains: 'Domains',
+      },
+    },
     took: (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`),
     inbound: 'Inbound record',
     inboundFields: {
@@ -300,7 +390,7 @@ export const en = {
     attachmentsN: (n: number) => `Attachments (${n})`,
     frame: 'HTML of the message',
     blocked: (n: number) =>
-      `${many(n, 'remote item', 'remote items')} blocked. Loading them would tell the sender that and where this was read.`,
+      `${many(n, 'remote item', 'remote items')} blocked. Loading ${n === 1 ? 'it' : 'them'} would tell the sender that and where this was read.`,
     noHtml: 'This message has no HTML part.',
     noText: 'This message has no text part.',
     noAttachments: 'No attachments.',
@@ -399,7 +489,7 @@ export const en = {
     paused: (domain: string) => `Delivery to ${domain} is paused.`,
     resumed: (domain: string) => `Delivery to ${domain} goes on.`,
     pausesTitle: 'Paused',
-    pausedSince: (when: string) => `since ${when}`,
+    since: 'since',
     pausedBecause: (target: string, reason: string) => (reason ? `${target}: ${reason}` : target),
   },
 
@@ -436,6 +526,7 @@ export const en = {
     expected: 'Expected',
     found: 'Found in DNS',
     foundNothing: 'No such record found',
+    notLooked: 'Check now to see what stands in the DNS.',
     lastCheck: 'Last check',
     remove: 'Remove domain',
     removeTitle: (name: string) => `Remove ${name}?`,
@@ -568,12 +659,25 @@ export const en = {
     evidence: 'Evidence',
     checkedAt: 'Checked',
     kind: 'Kind',
-    notChecked: 'not checked yet',
+    run: 'Run all checks now',
+    running: (done: number, all: number) =>
+      `Checking: ${done} of ${many(all, 'promise', 'promises')} looked at.`,
+    ran: 'Every check has run; no promise is broken.',
+    ranFailing: (n: number) => `Every check has run; ${many(n, 'promise is', 'promises are')} not kept.`,
+    unseen: (n: number) => `${many(n, 'promise waits', 'promises wait')} for a check`,
+    unseenRun:
+      'Checks run when somebody asks for them: with the button above, or by “mailvow controls check”. They take about half a minute and touch no customer’s data.',
+    unseenAsk:
+      'Checks run when an operator of this server asks for them: in this room, or by “mailvow controls check”.',
+    waiting: {
+      to_run: 'Its check has not run since the server started.',
+      not_yet: 'No check shows it yet.',
+    } as Record<string, string>,
     empty: 'No controls are listed',
-    emptyText: 'Run “mailvow controls check” on the server to see them here.',
+    emptyText: 'The catalogue of this server has no promise. Check its version.',
     emptyFiltered: 'No promise matches',
     emptyFilteredText: 'Choose another status or search for another word.',
-    summary: (kept: number, all: number) => `${kept} of ${all} kept`,
+    summary: (kept: number, all: number) => `${kept} of ${all} promises are shown to be kept.`,
     table: 'Controls',
     filterBy: 'Show promises by status',
   },
@@ -679,7 +783,9 @@ export const en = {
 
   users: {
     title: 'Users',
-    lead: 'People who may sign in to this customer.',
+    lead: 'People who may sign in, and what they may do.',
+    customer: 'Customer',
+    customerHelp: 'The platform’s own people are operators and see every customer.',
     add: 'Add user',
     email: 'E-mail address',
     role: 'Role',
