@@ -6,7 +6,6 @@ import (
 	"runtime"
 
 	"mailvow/internal/app/config"
-	"mailvow/internal/base/ids"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/deliver/caught"
@@ -27,7 +26,7 @@ import (
 
 // openFlow opens floor 4 and the products that the road asks.
 func (h *House) openFlow(ctx context.Context) error {
-	h.history = history.New(h.db, h.vault, h.ids, h.Clock, h.redaction())
+	h.history = history.New(h.db, h.vault, h.ids, h.Clock, redaction{h.policies, h.Clock})
 	h.tally = tally.New(h.db, h.Clock, h.observe.For("flow/tally").Log)
 	if err := h.openProducts(ctx); err != nil {
 		return err
@@ -46,22 +45,6 @@ func (h *House) openFlow(ctx context.Context) error {
 		return err
 	}
 	return h.openCouriers(couriers)
-}
-
-// redaction is the operator's: the same for every customer, by direction.
-type redaction map[history.Direction][]history.Field
-
-// Redacted implements history.Redaction.
-func (r redaction) Redacted(_ ids.Tenant, d history.Direction) []history.Field { return r[d] }
-
-func (h *House) redaction() redaction {
-	r := redaction{}
-	for d, list := range map[history.Direction][]string{history.Inbound: h.Config.Record.WithoutInbound, history.Outbound: h.Config.Record.WithoutOutbound} {
-		for _, f := range list {
-			r[d] = append(r[d], history.Field(f))
-		}
-	}
-	return r
 }
 
 func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) error {

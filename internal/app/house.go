@@ -34,6 +34,7 @@ import (
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
 )
@@ -57,6 +58,7 @@ type House struct {
 
 	tenants  *tenant.Store
 	access   *access.Store
+	policies *policy.Store
 	evidence *evidence.Log
 	stage    *evidence.Stage
 
@@ -243,7 +245,10 @@ func (h *House) openProtect(ctx context.Context) error {
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Tenants: h.tenants, Limits: access.HouseLimits,
 		Passwords: access.NewPasswords(access.HouseCost, max(1, runtime.NumCPU()/2)), Networks: h.Config.SMTP.NetworkCredentials,
 	})
-	return h.openEvidence(ctx)
+	if err := h.openEvidence(ctx); err != nil {
+		return err
+	}
+	return h.openPolicy(ctx)
 }
 
 // Start starts the roles and listens. It returns once every door is open.

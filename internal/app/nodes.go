@@ -165,6 +165,7 @@ func (h *House) startNodes() {
 	h.knowDoors()
 	h.election = leader.New(h.db, h.Clock, h.observe)
 	h.parts.Go("follow other nodes", h.queue.Keep)
+	h.parts.Go("follow the policy", h.policies.Run)
 	h.every("forget destroyed keys", refreshEvery, h.vault.Refresh)
 	h.every("make tomorrow's keys", prepareEvery, h.vault.Prepare)
 	h.every("follow this node's number", time.Second, func(context.Context) error { h.ids.Move(h.db.Node()); return nil })

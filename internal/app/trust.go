@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"mailvow/internal/app/probes"
-	"mailvow/internal/app/stored"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
@@ -60,10 +59,6 @@ func (s shownControls) Run(ctx context.Context) error {
 // openTrust opens what reaches into every store: requests of persons, erasure,
 // retention.
 func (h *House) openTrust() error {
-	var err error
-	if h.inventory, err = stored.InForce(h.Config); err != nil {
-		return err
-	}
 	h.persons = h.index.Holder()
 	if k, ok := h.inventory.Category("message records"); ok {
 		h.persons.Period = k.Period.Ceiling
@@ -78,10 +73,11 @@ func (h *House) openTrust() error {
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
 		Ledger: ledger, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+		Policy: h.policyLabel,
 	})
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
-		Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+		Policy: h.policyLabel, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
 	if err != nil {
 		return err
@@ -110,7 +106,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "sessions", Purge: own(h.access.Purge)},
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
-		{Category: "counts", Purge: own(h.tally.Purge)},
+		{Category: "counts", Purge: h.tally.Purge},
 		{Category: "erasure ledger", Purge: ledger.Purge, Oldest: ledger.Oldest},
 		{Category: "message bodies", Age: 24 * time.Hour, Purge: h.sweepBlobs},
 	}

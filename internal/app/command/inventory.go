@@ -8,6 +8,7 @@ import (
 	"mailvow/internal/app/config"
 	"mailvow/internal/app/stored"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 )
 
 // usualConfig is where the flag --config points unless it is given.
@@ -47,5 +48,9 @@ func (c *inventoryCommand) inForce(t *Terminal) (*inventory.Inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stored.InForce(set)
+	begun, err := policy.FindProfile(set.Policy.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return stored.InForce(set, begun)
 }

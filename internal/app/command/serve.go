@@ -59,6 +59,7 @@ type initCommand struct {
 	Keys     string `help:"The folder of the key store; another volume is better." default:"/var/lib/mailvow-keys" placeholder:"FOLDER"`
 	KEK      string `name:"kek" help:"The file of the key-encryption key." default:"/etc/mailvow/kek" placeholder:"FILE"`
 	Region   string `help:"Where this server stands." default:"local" placeholder:"LABEL"`
+	Policy   string `help:"The ready policy to begin with: recommended, relay, inbound, gateway, campaigns or encrypted." default:"recommended" placeholder:"PROFILE"`
 	ACME     string `name:"acme" help:"Get certificates from this ACME directory." placeholder:"URL"`
 }
 
@@ -69,7 +70,7 @@ func (c *initCommand) Run(ctx context.Context, t *Terminal) error {
 		return usage(fault.Because(fault.Invalid, err, fmt.Sprintf("%.80q is no address.", c.Admin)))
 	}
 	set := map[string]string{
-		"hostname": c.Hostname, "region": c.Region, "data.dir": c.Data, "data.keys": c.Keys, "data.kek": c.KEK,
+		"hostname": c.Hostname, "region": c.Region, "data.dir": c.Data, "data.keys": c.Keys, "data.kek": c.KEK, "policy.profile": c.Policy,
 	}
 	if c.ACME != "" {
 		set["tls.acme.directory"], set["tls.acme.email"] = c.ACME, who.Text()

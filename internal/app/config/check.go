@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/protect/policy"
 )
 
 // Default is what a file does not say.
@@ -24,23 +26,17 @@ func Default() *Config {
 			Dir: "/var/lib/mailvow", Keys: "/var/lib/mailvow-keys", KEK: "/etc/mailvow/kek", Inline: 256 * limit.KiB,
 			Space: Space{Alert: 5 * limit.GiB, NoNew: limit.GiB, ReadOnly: 64 * limit.MiB, Reserve: 256 * limit.MiB},
 		},
-		SMTP:      SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, MessagesPerMinute: 6000, Timeout: 5 * time.Minute},
-		Delivery:  Delivery{Expiry: 5 * 24 * time.Hour, Couriers: 256, PerSite: 40},
-		Observe:   Observe{Level: "info"},
-		Retention: Retention{History: 90 * 24 * time.Hour, Conversations: 30 * 24 * time.Hour},
+		SMTP:     SMTP{MaxSize: 50 * limit.MiB, MaxRecipients: 1000, Connections: 2000, PerAddress: 50, PerMinute: 300, MessagesPerMinute: 6000, Timeout: 5 * time.Minute},
+		Delivery: Delivery{Expiry: 5 * 24 * time.Hour, Couriers: 256, PerSite: 40},
+		Observe:  Observe{Level: "info"},
+		Policy:   Policy{Profile: policy.Recommended},
 	}
 }
 
-// recordFields are the fields that a record can be kept without.
-var recordFields = []string{"sender_ip", "message_id", "sender", "recipient", "subject", "server_response"}
-
-func (c *Config) checkRecord() error {
-	for setting, list := range map[string][]string{"without_inbound": c.Record.WithoutInbound, "without_outbound": c.Record.WithoutOutbound} {
-		for _, f := range list {
-			if !slices.Contains(recordFields, f) {
-				return fmt.Errorf("record.%s: %.40q is no field; there are %s", setting, f, strings.Join(recordFields, ", "))
-			}
-		}
+func (c *Config) checkPolicy() error {
+	if _, err := policy.FindProfile(c.Policy.Profile); err != nil {
+		text, _ := fault.Public(err)
+		return fmt.Errorf("policy.profile: %s", text)
 	}
 	return nil
 }
@@ -48,7 +44,7 @@ func (c *Config) checkRecord() error {
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkRecord, c.checkOutside} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOutside} {
 		if err := check(); err != nil {
 			return err
 		}

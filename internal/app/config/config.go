@@ -14,21 +14,20 @@ import (
 
 // Config is a whole mailvow.yaml. The doc tags become the example's comments.
 type Config struct {
-	Hostname  string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
-	Region    string    `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
-	Roles     []Role    `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
-	Data      Data      `yaml:"data" doc:"Where rows, bytes and keys are kept."`
-	Listen    Listen    `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
-	TLS       TLS       `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
-	SMTP      SMTP      `yaml:"smtp" doc:"How mail is taken."`
-	Delivery  Delivery  `yaml:"delivery" doc:"How mail is sent."`
-	DNS       DNS       `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
-	Domains   Domains   `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
-	Web       Web       `yaml:"web" doc:"API and console."`
-	Observe   Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
-	Outside   []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
-	Record    Record    `yaml:"record" doc:"What the record of a message does not hold. A field that is left out is also left out of look-ups, replies, conversations and notices."`
-	Retention Retention `yaml:"retention" doc:"How long is kept what people did not ask to keep longer. Ceilings: data is gone after them."`
+	Hostname string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
+	Region   string    `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
+	Roles    []Role    `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
+	Data     Data      `yaml:"data" doc:"Where rows, bytes and keys are kept."`
+	Listen   Listen    `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
+	TLS      TLS       `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
+	SMTP     SMTP      `yaml:"smtp" doc:"How mail is taken."`
+	Delivery Delivery  `yaml:"delivery" doc:"How mail is sent."`
+	DNS      DNS       `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
+	Domains  Domains   `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
+	Web      Web       `yaml:"web" doc:"API and console."`
+	Observe  Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
+	Outside  []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
+	Policy   Policy    `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
 }
 
 // Role is a part of the work that a process takes.
@@ -182,15 +181,7 @@ type Outside struct {
 	Hosts   []string `yaml:"hosts" doc:"host:port that may be spoken to." example:"s3.example.net:443"`
 }
 
-// Record says which fields records are kept without.
-type Record struct {
-	WithoutInbound  []string `yaml:"without_inbound" doc:"Of mail that arrives: sender_ip, message_id, sender, recipient, subject, server_response." example:"sender_ip, subject"`
-	WithoutOutbound []string `yaml:"without_outbound" doc:"Of mail that customers send: the same fields." example:"subject"`
-}
-
-// Retention are ceilings.
-type Retention struct {
-	History       time.Duration `yaml:"history" doc:"The record of each message." example:"90d"`
-	Conversations time.Duration `yaml:"conversations" doc:"The SMTP conversation of each attempt." example:"30d"`
-	Evidence      time.Duration `yaml:"-"`
+// Policy is the first policy of a new server.
+type Policy struct {
+	Profile string `yaml:"profile" doc:"A ready policy, read at the first start only: recommended, relay, inbound, gateway, campaigns or encrypted." example:"relay"`
 }

@@ -109,7 +109,7 @@ func TestTheWholeFileIsRead(t *testing.T) {
 		{"object store", "large messages, sealed", "Example Cloud GmbH", "eu-central-1", []string{"s3.example.net:443"}},
 		{"traces", "traces without personal data", "Example Traces Ltd", "eu-west", []string{"otel.example.com:4318"}},
 	}
-	want.Retention = Retention{History: 30 * 24 * time.Hour, Conversations: 12 * time.Hour}
+	want.Policy = Policy{Profile: "gateway"}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -121,7 +121,7 @@ func TestTheEnvironmentWins(t *testing.T) {
 	c, err := Parse("mailvow.yaml", file, []string{
 		"MAILVOW_HOSTNAME=mx.example.com", "MAILVOW_LISTEN_MX=127.0.0.1:2525", "MAILVOW_SMTP_MAX_SIZE=10MiB", "MAILVOW_SMTP_TIMEOUT=90s",
 		"MAILVOW_SMTP_CONNECTIONS=7", "MAILVOW_OBSERVE_JSON=true", "MAILVOW_ROLES=smtp, worker", "MAILVOW_DELIVERY_SMARTHOST_ADDRESS=relay.example.net:25",
-		"MAILVOW_DELIVERY_SMARTHOST_PASSWORD=env:MAILVOW_RELAY", "MAILVOW_RELAY=sesame", "MAILVOW_RETENTION_HISTORY=7d", "PATH=/bin",
+		"MAILVOW_DELIVERY_SMARTHOST_PASSWORD=env:MAILVOW_RELAY", "MAILVOW_RELAY=sesame", "MAILVOW_POLICY_PROFILE=relay", "PATH=/bin",
 		"MAILVOW_DIR=/x", "MAILVOW_TEST_KEY=MAILVOW_TEST_VALUE",
 	})
 	if err != nil {
@@ -129,11 +129,11 @@ func TestTheEnvironmentWins(t *testing.T) {
 	}
 	got := []any{
 		c.Hostname, c.Listen.MX, c.SMTP.MaxSize, c.SMTP.Timeout, c.SMTP.Connections, c.Observe.JSON, c.Roles,
-		*c.Delivery.Smarthost, c.Retention.History, c.Data.S3 == nil,
+		*c.Delivery.Smarthost, c.Policy.Profile, c.Data.S3 == nil,
 	}
 	want := []any{
 		"mx.example.com", "127.0.0.1:2525", 10 * limit.MiB, 90 * time.Second, 7, true, []Role{RoleSMTP, RoleWorker},
-		Host{Address: "relay.example.net:25", Password: "sesame"}, 7 * 24 * time.Hour, true,
+		Host{Address: "relay.example.net:25", Password: "sesame"}, "relay", true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -71,6 +72,9 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 	if err := form(b); err != nil {
 		return nil, invalid(err.Error())
 	}
+	if err := former(b); err != nil {
+		return nil, invalid(err.Error())
+	}
 	c := Default()
 	if err := plain.Decode(b, c, yaml.CustomUnmarshaler(unmarshalDuration), yaml.CustomUnmarshaler(unmarshalBytes)); err != nil {
 		return nil, invalid(err.Error())
@@ -89,6 +93,23 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 	}
 	return c, nil
 }
+
+// formerly are the groups of settings that the policy took over.
+var formerly = regexp.MustCompile(`(?m)^(record|retention)[ \t]*:`)
+
+// former sends who still writes what the privacy policy says now to where it
+// is said.
+func former(b []byte) error {
+	found := formerly.FindSubmatchIndex(b)
+	if found == nil {
+		return nil
+	}
+	line, group := bytes.Count(b[:found[0]], []byte("\n"))+1, string(b[found[2]:found[3]])
+	return fmt.Errorf("[%d:1] %s: %s is said by the privacy policy now, in versions and for each customer. Take the group out of this file, "+
+		"write what it said into the policy's %s, and put that in force with: mailvow policy publish", line, group, formerWords[group], group)
+}
+
+var formerWords = map[string]string{"record": "what a record does not hold", "retention": "how long something is kept"}
 
 // openSecret finds a secret that stands openly in a line of the file, because
 // messages show the lines around a mistake.
@@ -171,6 +192,8 @@ func strangers(file []byte, environ []string) error {
 		switch {
 		case !strings.HasPrefix(name, "MAILVOW_"), known[name], slices.Contains(ours, name), strings.HasPrefix(name, "MAILVOW_TEST_"):
 		case strings.Contains(string(file), "env:"+name), slices.ContainsFunc(environ, func(o string) bool { return strings.HasSuffix(o, "=env:"+name) }):
+		case strings.HasPrefix(name, "MAILVOW_RECORD_"), strings.HasPrefix(name, "MAILVOW_RETENTION_"):
+			return fmt.Errorf("the environment variable %.80s is no setting any more: the privacy policy says it now, see mailvow policy publish", name)
 		default:
 			return fmt.Errorf("the environment variable %.80s is no setting; see mailvow config reference", name)
 		}

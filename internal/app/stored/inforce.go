@@ -6,10 +6,11 @@ import (
 
 	"mailvow/internal/app/config"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 )
 
-// InForce is the inventory with the periods of a configuration.
-func InForce(c *config.Config) (*inventory.Inventory, error) {
+// InForce is the inventory with the periods of a configuration and of a policy.
+func InForce(c *config.Config, said *policy.Document) (*inventory.Inventory, error) {
 	all, err := Inventory()
 	if err != nil {
 		return nil, err
@@ -18,7 +19,14 @@ func InForce(c *config.Config) (*inventory.Inventory, error) {
 	if k, ok := all.Category("queued mail"); ok && c.Delivery.Expiry > 0 {
 		from[k.Name] = strings.ReplaceAll(k.Period.From, "the queue's expiry", inventory.Span(c.Delivery.Expiry))
 	}
-	return all.With(map[string]time.Duration{
-		"message records": c.Retention.History, "searched subjects": c.Retention.History, "conversations": c.Retention.Conversations,
-	}, from)
+	periods := map[string]time.Duration{}
+	for category, k := range said.Retention {
+		if k.AtMost.Given() && k.AtMost != policy.Immediately {
+			periods[category] = k.AtMost.Longest()
+		}
+	}
+	if records, set := periods["message records"]; set { // what is found by them goes with them
+		periods["searched subjects"] = records
+	}
+	return all.With(periods, from)
 }

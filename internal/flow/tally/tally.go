@@ -187,11 +187,11 @@ func (p *Point) add(k history.Kind, n int64) {
 	}
 }
 
-// Purge drops counts whose period is over; retention calls it.
-func (t *Tally) Purge(ctx context.Context) (int, error) {
+// Purge drops the counts of minutes before a time.
+func (t *Tally) Purge(ctx context.Context, before time.Time) (int, error) {
 	var n int64
 	err := t.db.Change(ctx, "purge counts", func(tx *db.Tx) (err error) {
-		n, err = tx.Do(ctx, t.set, "purge", tx.Now().Add(-period).Unix()/60)
+		n, err = tx.Do(ctx, t.set, "purge", before.Unix()/60)
 		return err
 	})
 	return int(n), fault.Wrap(err, "purge counts")

@@ -53,8 +53,9 @@ type Config struct {
 	IDs      *ids.Source
 	Clock    clock.Clock
 	Observe  *observe.Observer
-	// Policy is the version of the privacy policy in force.
-	Policy string
+	// Policy is the label of the privacy policy in force for a customer, or with
+	// the zero tenant for the platform.
+	Policy func(ids.Tenant) string
 	// Grace is how long a delivery that was under way may take; 15 minutes when zero.
 	Grace time.Duration
 	// Settle is how long Erase waits for such deliveries itself; 5 s when zero.
@@ -75,8 +76,8 @@ func New(c Config) *Eraser {
 	if c.Settle == 0 {
 		c.Settle = 5 * time.Second
 	}
-	if c.Policy == "" {
-		c.Policy = "1"
+	if c.Policy == nil {
+		c.Policy = func(ids.Tenant) string { return "1" }
 	}
 	return &Eraser{Config: c}
 }
@@ -203,7 +204,7 @@ func (e *Eraser) certify(ctx context.Context, entry *Entry, person address.Addre
 		ID: ids.New[ids.Leaf](e.IDs), At: evidence.On(e.Clock.Now()), By: evidence.Actor{Role: entry.By}, Tenant: entry.Tenant,
 		Body: &evidence.Erasure{
 			Certificate: entry.ID, Categories: evidence.Counts(erased), Follows: e.follows(erased), Reached: e.reached(entry),
-			Policy: e.Policy, Reason: entry.Reason, Subject: evidence.HashSubject(salt, person),
+			Policy: e.Policy(entry.Tenant), Reason: entry.Reason, Subject: evidence.HashSubject(salt, person),
 		},
 	}
 	err = e.DB.Change(ctx, "stage the evidence of an erasure", func(tx *db.Tx) error { return e.Stage.Stage(ctx, tx, leaf) })

@@ -16,7 +16,7 @@ create table policy_version (
 
 -- query: add
 insert into policy_version (tenant, number, effective, published, withdrawn, author, note, text)
-values ($1, $2, $3, $4, 0, $5, $6, $7)
+values ($1, $2, $3, $4, 0, $5, $6, $7) on conflict (tenant, number) do nothing
 
 -- query: list
 select tenant, number, effective, published, withdrawn, author, note, text from policy_version

@@ -57,15 +57,11 @@ func head(text string) string {
 	return strings.Join(words, " ")
 }
 
-// FindProfile gives a profile by name, complete: over the recommended one.
-func FindProfile(name string) (*Document, error) {
+// profile finds one by name, as it is written.
+func profile(name string) (Profile, error) {
 	list, err := Profiles()
 	if err != nil {
-		return nil, err
-	}
-	base, err := Parse(list[0].Text)
-	if err != nil {
-		return nil, err
+		return Profile{}, err
 	}
 	i := slices.IndexFunc(list, func(p Profile) bool { return p.Name == name })
 	if i < 0 {
@@ -73,11 +69,22 @@ func FindProfile(name string) (*Document, error) {
 		for _, p := range list {
 			names = append(names, p.Name)
 		}
-		return nil, fault.Field("profile", fmt.Sprintf("There is no profile %.60q; there are: %s.", name, strings.Join(names, ", ")))
+		return Profile{}, fault.Field("profile", fmt.Sprintf("There is no profile %.60q; there are: %s.", name, strings.Join(names, ", ")))
 	}
-	d, err := Parse(list[i].Text)
-	if err != nil {
-		return nil, err
+	return list[i], nil
+}
+
+// FindProfile gives a profile by name, complete: over the recommended one.
+func FindProfile(name string) (*Document, error) {
+	var both [2]*Document
+	for i, n := range []string{Recommended, name} {
+		p, err := profile(n)
+		if err == nil {
+			both[i], err = Parse(p.Text)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return d.Over(base), nil
+	return both[1].Over(both[0]), nil
 }

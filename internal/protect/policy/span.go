@@ -86,6 +86,9 @@ func (s Span) longestHours() int {
 	return years*366*24 + rest*31*24 + s.days*24 + s.hours
 }
 
+// Longest is the span at its longest, whatever months it meets.
+func (s Span) Longest() time.Duration { return time.Duration(s.longestHours()) * time.Hour }
+
 // notLonger reports that s is for certain not longer than t. Months compare with
 // months and days with days; a span of the one and of the other only where no
 // calendar can turn them round.

@@ -79,6 +79,9 @@ type Config struct {
 	IDs     *ids.Source
 	Clock   clock.Clock
 	Observe *observe.Observer
+	// Profile is the platform's first policy, where there is none yet; empty: the
+	// recommended one.
+	Profile string
 	Known   Known
 	// Audience reports whether there is a customer who would have to be told of a
 	// change; nil: there is. Without one no notice period passes.
@@ -95,11 +98,14 @@ type Store struct {
 	force force
 }
 
-// New opens the policies; the recommended profile is the platform's first where
-// there is none yet.
+// New opens the policies; a profile is the platform's first where there is none
+// yet. A profile that there is not is Invalid.
 func New(ctx context.Context, c Config) (*Store, error) {
 	if c.Nudge == nil {
 		c.Nudge = func() {}
+	}
+	if c.Profile == "" {
+		c.Profile = Recommended
 	}
 	s := &Store{Config: c, set: c.DB.Set(pkg)}
 	if err := s.first(ctx); err != nil {
@@ -108,19 +114,24 @@ func New(ctx context.Context, c Config) (*Store, error) {
 	return s, fault.Wrap(s.refresh(ctx), "read the policies")
 }
 
-// first writes version 1 of the platform where there is none.
+// first writes version 1 of the platform where there is none. Of two processes
+// that start together one comes first, and the other obeys what that one wrote.
 func (s *Store) first(ctx context.Context) error {
-	list, err := Profiles()
+	p, err := profile(s.Profile)
 	if err != nil {
 		return err
 	}
-	return s.DB.Change(ctx, "write the first policy", func(tx *db.Tx) error {
+	err = s.DB.Change(ctx, "write the first policy", func(tx *db.Tx) error {
 		old, err := s.read(ctx, tx, "get", tenant.Platform, 1)
 		if err != nil || len(old) > 0 {
 			return err
 		}
-		return s.add(ctx, tx, Version{Tenant: tenant.Platform, Number: 1, Effective: tx.Now(), Note: "The first policy of this server.", Text: string(list[0].Text)}, evidence.BySystem)
+		return s.add(ctx, tx, Version{Tenant: tenant.Platform, Number: 1, Effective: tx.Now(), Note: "The first policy of this server.", Text: string(p.Text)}, evidence.BySystem)
 	})
+	if fault.Is(err, fault.Conflict) {
+		err = nil
+	}
+	return err
 }
 
 // Judge says what a draft would change and when it could take effect, and
@@ -261,7 +272,11 @@ func (s *Store) Publish(ctx context.Context, d Draft) (Version, Verdict, error) 
 }
 
 func (s *Store) add(ctx context.Context, tx *db.Tx, v Version, by evidence.Role) error {
-	if _, err := tx.Do(ctx, s.set, "add", v.Tenant, v.Number, v.Effective, tx.Now(), v.Author, v.Note, v.Text); err != nil {
+	n, err := tx.Do(ctx, s.set, "add", v.Tenant, v.Number, v.Effective, tx.Now(), v.Author, v.Note, v.Text)
+	if err == nil && n == 0 {
+		err = fault.New(fault.Conflict, "Somebody published another version meanwhile.")
+	}
+	if err != nil {
 		return err
 	}
 	body := &evidence.PolicyChange{Digest: evidence.DigestOf([]byte(v.Text)), Version: label(v.Number, 0)}

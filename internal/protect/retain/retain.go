@@ -67,8 +67,8 @@ type Config struct {
 	IDs       *ids.Source
 	Clock     clock.Clock
 	Observe   *observe.Observer
-	Policy    string
-	Every     time.Duration // between two passes; an hour when zero
+	Policy    func(ids.Tenant) string // the label of the policy in force
+	Every     time.Duration           // between two passes; an hour when zero
 }
 
 // Engine purges. One process at a time runs it.
@@ -85,8 +85,8 @@ func New(c Config) (*Engine, error) {
 	if c.Every == 0 {
 		c.Every = time.Hour
 	}
-	if c.Policy == "" {
-		c.Policy = "1"
+	if c.Policy == nil {
+		c.Policy = func(ids.Tenant) string { return "1" }
 	}
 	if c.Nudge == nil {
 		c.Nudge = func() {}
@@ -181,7 +181,7 @@ func (e *Engine) purge(ctx context.Context, r Rule) (int, error) {
 	before := e.Clock.Now().Add(-period)
 	n, err := r.Purge(ctx, before)
 	if err == nil && n > 0 {
-		err = e.record(ctx, &evidence.Purge{Before: evidence.On(before), Category: r.Category, Count: int64(n), Policy: e.Policy})
+		err = e.record(ctx, &evidence.Purge{Before: evidence.On(before), Category: r.Category, Count: int64(n), Policy: e.Policy(0)})
 	}
 	var oldest time.Time
 	if err == nil && r.Oldest != nil {

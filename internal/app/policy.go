@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+
+	"mailvow/internal/app/stored"
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/tenant"
+)
+
+// purposes are what a policy can instruct, with what stops where one is not
+// instructed.
+var purposes = []struct{ name, stops string }{
+	{"deliver", "nothing is sent to other servers for the customer"},
+	{"endpoints", "no mail is taken for the customer's endpoints"},
+	{"record", "no record of messages is kept beyond what delivering them needs"},
+	{"search", "messages cannot be looked up by their people or words"},
+	{"suppress", "no suppression list is kept or asked"},
+	{"count", "no counts for charts are kept"},
+}
+
+// openPolicy opens what this server promises, which everything after obeys.
+func (h *House) openPolicy(ctx context.Context) (err error) {
+	h.policies, err = policy.New(ctx, policy.Config{
+		DB: h.db, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+		Profile: h.Config.Policy.Profile, Known: known(), Audience: h.hasCustomers,
+	})
+	if err != nil {
+		return err
+	}
+	h.inventory, err = stored.InForce(h.Config, h.policies.Platform(h.Clock.Now()).Document)
+	return err
+}
+
+// ruled are the categories whose period a policy can set: those that a rule of
+// retention purges by it.
+var ruled = []string{"caught mail", "conversations", "counts", "job", "message records", "stored answers"}
+
+// known are the words that a policy may use.
+func known() policy.Known {
+	k := policy.Known{Categories: ruled}
+	for _, f := range history.Fields() {
+		k.Fields = append(k.Fields, string(f))
+	}
+	for _, r := range access.Roles() {
+		k.Roles = append(k.Roles, string(r))
+	}
+	for _, p := range purposes {
+		k.Purposes = append(k.Purposes, p.name)
+	}
+	return k
+}
+
+// hasCustomers reports whether a change of the policy concerns anybody.
+func (h *House) hasCustomers(ctx context.Context) (bool, error) {
+	for before := ids.Tenant(1<<63 - 1); ; {
+		page, err := h.tenants.List(ctx, scope.Everyone, before, 200)
+		if err != nil || len(page) == 0 {
+			return false, err
+		}
+		for _, t := range page {
+			if t.ID != tenant.Platform && t.State == tenant.Active && t.Name != canaryName {
+				return true, nil
+			}
+			before = t.ID
+		}
+	}
+}
+
+// policyLabel names the policy in force for a customer, or with the zero tenant
+// for the platform, as certificates bear it.
+func (h *House) policyLabel(id ids.Tenant) string {
+	return h.policies.For(id, h.Clock.Now()).Label
+}
+
+// redaction is what the policy in force says of a record.
+type redaction struct {
+	policies *policy.Store
+	clock    clock.Clock
+}
+
+// Redacted implements history.Redaction.
+func (r redaction) Redacted(id ids.Tenant, d history.Direction) []history.Field {
+	record := r.policies.For(id, r.clock.Now()).Document.Record
+	said := record.Outbound
+	if d == history.Inbound {
+		said = record.Inbound
+	}
+	var list []history.Field
+	for _, f := range history.Fields() {
+		if said[string(f)] == policy.Drop {
+			list = append(list, f)
+		}
+	}
+	return list
+}
