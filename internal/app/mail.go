@@ -91,7 +91,11 @@ func (m *mailDesk) Connect(context.Context, *smtpserver.Peer) *reply.Reply { ret
 
 // Authenticate implements smtpserver.Backend.
 func (m *mailDesk) Authenticate(ctx context.Context, _ *smtpserver.Peer, username, password string) (smtpserver.Identity, *reply.Reply) {
-	s, err := m.access.Authenticate(ctx, username, password)
+	return m.identity(m.access.Authenticate(ctx, username, password))
+}
+
+// identity answers who a credential is.
+func (m *mailDesk) identity(s access.Sender, err error) (smtpserver.Identity, *reply.Reply) {
 	switch {
 	case err == nil:
 		return smtpserver.Identity{Tenant: s.Tenant, Credential: s.Credential}, nil
@@ -105,12 +109,17 @@ func (m *mailDesk) Authenticate(ctx context.Context, _ *smtpserver.Peer, usernam
 }
 
 // Scram implements smtpserver.Backend.
-func (m *mailDesk) Scram(ctx context.Context, _ *smtpserver.Peer, username string) (scram.Verifier, smtpserver.Identity, *reply.Reply) {
-	v, s, err := m.access.Scram(ctx, username)
-	if err != nil && !fault.Is(err, fault.Unauthenticated) && !fault.Is(err, fault.NotFound) {
-		return v, smtpserver.Identity{}, m.tryLater("find a credential", err)
+func (m *mailDesk) Scram(ctx context.Context, _ *smtpserver.Peer, username string) (scram.Verifier, *reply.Reply) {
+	v, _, err := m.access.Scram(ctx, username)
+	if err != nil && !fault.Is(err, fault.Unauthenticated) && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Denied) {
+		return v, m.tryLater("find a credential", err)
 	}
-	return v, smtpserver.Identity{Tenant: s.Tenant, Credential: s.Credential}, nil
+	return v, nil
+}
+
+// Proved implements smtpserver.Backend.
+func (m *mailDesk) Proved(ctx context.Context, _ *smtpserver.Peer, username string) (smtpserver.Identity, *reply.Reply) {
+	return m.identity(m.access.Admit(ctx, username))
 }
 
 // Trusted implements smtpserver.Backend.

@@ -68,7 +68,7 @@ func (h *House) openTrust() error {
 		return err
 	}
 	// What finds a person comes after those who find by it.
-	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.access, h.words.Holder(h.persons), h.persons}
+	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,

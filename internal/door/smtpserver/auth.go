@@ -170,7 +170,7 @@ func (s *session) authScram(ctx context.Context, initial string, has, plus bool)
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	v, known, r := s.server.cfg.Backend.Scram(ctx, &s.peer, username)
+	v, r := s.server.cfg.Backend.Scram(ctx, &s.peer, username)
 	if r != nil {
 		return Identity{}, r, nil
 	}
@@ -186,7 +186,8 @@ func (s *session) authScram(ctx context.Context, initial string, has, plus bool)
 	if _, err = s.ask(proof, "", false); err != nil {
 		return Identity{}, nil, err
 	}
-	return known, nil, nil
+	known, r := s.server.cfg.Backend.Proved(ctx, &s.peer, username)
+	return known, r, nil
 }
 
 // scramSecret makes verifiers for names that have none: the same for one name

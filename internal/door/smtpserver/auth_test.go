@@ -109,6 +109,11 @@ func TestScramOverTheWire(t *testing.T) {
 	if st.count(t, "mailvow_smtp_auth_total", "ok") != 2 || st.count(t, "mailvow_smtp_auth_total", "failed") != 2 {
 		t.Error("the exchanges were not counted")
 	}
+	st.house.mu.Lock()
+	if proved := st.house.proved; len(proved) != 2 || proved[0] != user {
+		t.Errorf("proofs were reported for %q", proved)
+	}
+	st.house.mu.Unlock()
 	c, _ := secure(t, st)
 	c.want("535 5.7.8", c.signIn("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", strings.Repeat("x", 32), user, password))
 	if got := c.say("AUTH SCRAM-SHA-256 " + encode("y,,n="+user+",r=abcdefghijklm")); !strings.HasPrefix(got, "535 5.7.8 Somebody took SCRAM-SHA-256-PLUS out") {

@@ -21,11 +21,13 @@ type Backend interface {
 	Connect(ctx context.Context, p *Peer) *reply.Reply
 	// Authenticate checks a password of AUTH PLAIN or LOGIN.
 	Authenticate(ctx context.Context, p *Peer, username, password string) (Identity, *reply.Reply)
-	// Scram finds the verifier of a user name and whose it is. For a name without
+	// Scram finds the verifier of a user name. For a name without
 	// one it returns the zero Verifier: the server then plays the exchange to its
-	// end and refuses, so that names cannot be tried out. The identity counts only
-	// after the proof.
-	Scram(ctx context.Context, p *Peer, username string) (scram.Verifier, Identity, *reply.Reply)
+	// end and refuses, so that names cannot be tried out.
+	Scram(ctx context.Context, p *Peer, username string) (scram.Verifier, *reply.Reply)
+	// Proved says who a user name is, once SCRAM has shown that its password is
+	// known.
+	Proved(ctx context.Context, p *Peer, username string) (Identity, *reply.Reply)
 	// Trusted returns the identity of a network that needs no AUTH. It is asked on
 	// submission listeners only.
 	Trusted(ctx context.Context, ip netip.Addr) (Identity, bool)

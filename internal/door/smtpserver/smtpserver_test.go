@@ -27,6 +27,7 @@ import (
 // at the end, "spammer" may not send, "closed" may not begin a body.
 type house struct {
 	trusted netip.Prefix
+	proved  []string
 	scram   scram.Verifier
 	refuse  func(*smtpserver.Peer) *reply.Reply
 	enter   chan struct{} // if set, Accept says that it has begun
@@ -92,11 +93,18 @@ func (h *house) Authenticate(_ context.Context, _ *smtpserver.Peer, username, se
 	return smtpserver.Identity{}, no(535, "5.7.8", "The user name or the password is wrong.")
 }
 
-func (h *house) Scram(_ context.Context, _ *smtpserver.Peer, username string) (scram.Verifier, smtpserver.Identity, *reply.Reply) {
+func (h *house) Scram(_ context.Context, _ *smtpserver.Peer, username string) (scram.Verifier, *reply.Reply) {
 	if username != user {
-		return scram.Verifier{}, smtpserver.Identity{}, nil
+		return scram.Verifier{}, nil
 	}
-	return h.scram, smtpserver.Identity{Tenant: 7}, nil
+	return h.scram, nil
+}
+
+func (h *house) Proved(_ context.Context, _ *smtpserver.Peer, username string) (smtpserver.Identity, *reply.Reply) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.proved = append(h.proved, username)
+	return smtpserver.Identity{Tenant: 7}, nil
 }
 
 func (h *house) Trusted(_ context.Context, ip netip.Addr) (smtpserver.Identity, bool) {

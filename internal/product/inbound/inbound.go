@@ -36,21 +36,24 @@ const (
 // Schema is for db.Open.
 var Schema = db.Schema{Package: pkg, SQL: sql}
 
+const routes = "routes"
+
 // Declaration says what is kept. A pattern may name a person's mailbox; it is the
-// customer's own set-up and goes with the route.
+// customer's own set-up, and a route that names an erased person goes.
 var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
-		Name: "routes", About: pledge.Customer,
-		What:    "address patterns of a customer and the endpoint that their mail goes to, with the secret that signs",
+		Name: routes, About: pledge.Customer,
+		What:    "address patterns of a customer, which may name a person's mailbox, and the endpoint that their mail goes to, with the secret " +
+			"that signs; a route that names an erased person is deleted, and mail for the mailbox is refused from then on unless the whole domain has a route",
 		Purpose: "hand mail over to the customer's endpoint",
-		Basis:   pledge.Contract, Period: pledge.Period{From: "the route's deletion"},
-		Found: "the customer's id, or the keyed hash of the pattern", Erasing: pledge.Delete,
+		Basis:   pledge.Contract, Period: pledge.Period{From: "the route's deletion, or the erasure of the person whose mailbox it names"},
+		Found: "the customer's id, or the keyed hash of the pattern, which is the person's address or its sub-addresses", Erasing: pledge.Delete,
 	}},
 	Places: slices.Concat(
-		pledge.Columns("routes", false, table, "id", "tenant", "domain", "hash", "created", "changed"),
-		pledge.Columns("routes", true, table, "sealed"),
-		[]pledge.Place{{Kind: pledge.Memory, Name: "routes in use", Category: "routes"}},
+		pledge.Columns(routes, false, table, "id", "tenant", "domain", "hash", "created", "changed"),
+		pledge.Columns(routes, true, table, "sealed"),
+		[]pledge.Place{{Kind: pledge.Memory, Name: "routes in use", Category: routes}},
 	),
 }
 

@@ -32,6 +32,9 @@ where ($1 = 1 or tenant = $2) and id < $3 order by id desc limit $4
 -- query: match
 select id, tenant, hash, sealed, created from inbound_route where hash in ($1, $2, $3) order by id
 
+-- query: of_person
+select id, tenant, hash, sealed, created from inbound_route where ($1 = 1 or tenant = $2) and hash in ($3, $4) order by id
+
 -- query: of_domain
 select distinct tenant from inbound_route where domain = $1 limit 100
 
