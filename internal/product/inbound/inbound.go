@@ -44,7 +44,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: routes, About: pledge.Customer,
-		What:    "address patterns of a customer, which may name a person's mailbox, and the endpoint that their mail goes to, with the secret " +
+		What: "address patterns of a customer, which may name a person's mailbox, and the endpoint that their mail goes to, with the secret " +
 			"that signs; a route that names an erased person is deleted, and mail for the mailbox is refused from then on unless the whole domain has a route",
 		Purpose: "hand mail over to the customer's endpoint",
 		Basis:   pledge.Contract, Period: pledge.Period{From: "the route's deletion, or the erasure of the person whose mailbox it names"},
