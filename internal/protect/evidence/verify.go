@@ -108,7 +108,7 @@ type leafWalk struct {
 
 func (w *leafWalk) to(ctx context.Context, end int64) error {
 	for ; w.next < min(end, w.size); w.next++ {
-		if w.next%tileWidth == 0 {
+		if w.next%tileWidth == 0 || w.leaves == nil {
 			var err error
 			if w.leaves, err = readBundle(ctx, w.reader.tiles, entriesPrefix, w.next/tileWidth, w.size); err != nil {
 				return missing(err)
@@ -122,7 +122,7 @@ func (w *leafWalk) to(ctx context.Context, end int64) error {
 }
 
 func (w *leafWalk) history(ctx context.Context, i, count int64) (string, error) {
-	if i%tileWidth == 0 {
+	if i%tileWidth == 0 || w.texts == nil {
 		var err error
 		if w.texts, err = readBundle(ctx, w.reader.tiles, historyPrefix, i/tileWidth, count); err != nil {
 			return "", err
