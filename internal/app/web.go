@@ -45,9 +45,18 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(handler), serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
+		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(strict(handler)), serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
 	}
 	return nil
+}
+
+// strict tells browsers to come by HTTPS only, for a year (RFC 6797 6.1). A
+// server that has no HTTPS door never says so.
+func strict(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // openMetrics binds the door of the operator's own network: metrics and health,

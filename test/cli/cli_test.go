@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// server starts a dev server in a folder, sets $SUBMISSION, $USERNAME, $PASSWORD
+// server starts a dev server in a folder, sets $URL, $TOKEN, $SUBMISSION, $USERNAME, $PASSWORD
 // and $DOMAIN, and stops it with the script.
 func server(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -60,7 +60,7 @@ func server(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { cancel(); <-done })
 	var d app.Demo
 	ts.Check(json.NewDecoder(out).Decode(&d))
-	for name, value := range map[string]string{"SUBMISSION": d.Submission, "USERNAME": d.Username, "PASSWORD": d.Password, "DOMAIN": d.Domain} {
+	for name, value := range map[string]string{"SUBMISSION": d.Submission, "USERNAME": d.Username, "PASSWORD": d.Password, "DOMAIN": d.Domain, "TOKEN": d.Token, "URL": "http://" + d.HTTP} {
 		ts.Setenv(name, value)
 	}
 }

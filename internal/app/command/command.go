@@ -53,6 +53,7 @@ type root struct {
 	Message     messageCommands    `cmd:"" help:"One message."`
 	Inspect     inspectCommand     `cmd:"" help:"Look into message files: MIME tree, headers, defects."`
 	Certificate certificateCommand `cmd:"" help:"Erasure certificates."`
+	Audit       auditCommands      `cmd:"" help:"Look at a server from outside, on the auditor's machine, believing nothing that it says."`
 	Evidence    evidenceCommands   `cmd:"" help:"The evidence log."`
 	Inventory   inventoryCommand   `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
 	Retention   retentionCommand   `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
