@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"mailvow/internal/base/fault"
 )
@@ -94,3 +95,31 @@ func (p Places) TryTake() bool {
 
 // Leave gives a place back. Each Take is followed by one Leave.
 func (p Places) Leave() { <-p }
+
+// Budget is a bounded number of bytes that many hold at once.
+type Budget struct {
+	most Bytes
+	held atomic.Int64
+}
+
+// NewBudget makes a budget of most bytes.
+func NewBudget(most Bytes) *Budget { return &Budget{most: most} }
+
+// TryTake takes n bytes if so many are free.
+func (b *Budget) TryTake(n Bytes) bool {
+	for {
+		held := b.held.Load()
+		if held+int64(n) > int64(b.most) {
+			return false
+		}
+		if b.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
+	}
+}
+
+// Leave gives n bytes back.
+func (b *Budget) Leave(n Bytes) { b.held.Add(-int64(n)) }
+
+// Held is how many bytes are taken.
+func (b *Budget) Held() Bytes { return Bytes(b.held.Load()) }

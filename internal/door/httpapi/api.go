@@ -62,6 +62,9 @@ type Config struct {
 	Burst int
 	// MaxMessage is the largest message that POST /v1/messages takes; 0 is 25 MiB.
 	MaxMessage limit.Bytes
+	// Bodies is how many bytes of request bodies are in memory at once, over all
+	// requests; 0 is 128 MiB. One body of the largest size always fits.
+	Bodies limit.Bytes
 	// Region is the label of new customers.
 	Region string
 	// Features are the rooms that only some processes have: "caught".
@@ -127,7 +130,7 @@ type API struct {
 	handler   http.Handler
 	cursors   cursors
 	rates     *rates
-	large     limit.Places    // requests with a large body at once
+	bodies    *limit.Budget   // bytes of request bodies in memory
 	live      limit.Places    // streams of counts
 	secretive map[string]bool // by pattern: the answer shows a secret
 	signIns   *rates
@@ -135,9 +138,7 @@ type API struct {
 }
 
 const (
-	maxAskers  = 20_000
-	largeBody  = limit.MiB
-	largeCount = 8
+	maxAskers = 20_000
 	// Ten attempts to sign in at once, then one in six seconds, per address and
 	// per account.
 	signInRate, signInBurst = 1.0 / 6, 10
@@ -148,14 +149,14 @@ func New(c Config, p Parts) (*API, error) {
 	if c.Rate == 0 {
 		c.Rate, c.Burst = 50, 200
 	}
-	c.MaxMessage = orBytes(c.MaxMessage, 25*limit.MiB)
+	c.MaxMessage, c.Bodies = orBytes(c.MaxMessage, 25*limit.MiB), orBytes(c.Bodies, 128*limit.MiB)
 	key, err := p.Vault.Hash(0, "http cursor key", "1")
 	if err != nil {
 		return nil, fault.Wrap(err, "derive the key of page marks")
 	}
 	a := &API{
 		config: c, parts: p, set: p.DB.Set(pkg), log: p.Observe.For(pkg).Log, mux: http.NewServeMux(),
-		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), large: limit.NewPlaces(largeCount), live: limit.NewPlaces(liveCount),
+		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), bodies: limit.NewBudget(max(c.Bodies, c.MaxMessage/3*4+limit.MiB)), live: limit.NewPlaces(liveCount),
 		secretive: map[string]bool{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
 	}
 	a.huma = humago.New(a.mux, a.document())
@@ -178,6 +179,7 @@ func (a *API) routes() {
 	a.inboundRoutes()
 	a.suppressionRoutes()
 	a.messageRoutes()
+	a.rawRoutes()
 	a.searchRoutes()
 	a.queueRoutes()
 	a.caughtRoutes()

@@ -12,12 +12,13 @@ type cctx = context.Context
 
 // request is what the frame knows of one request.
 type request struct {
-	id     ids.Request
-	who    access.Principal
-	denied error  // why who is nobody, when credentials were shown
-	cookie string // the session cookie's secret, when that is how they came
-	bearer bool
-	peer   string // the address the connection came from
+	id      ids.Request
+	who     access.Principal
+	denied  error  // why who is nobody, when credentials were shown
+	cookie  string // the session cookie's secret, when that is how they came
+	bearer  bool
+	weighed bool   // the body is in memory, within the budget
+	peer    string // the address the connection came from
 }
 
 type requestKey struct{}

@@ -54,10 +54,18 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		return newProblem(http.StatusUnprocessableEntity, "invalid", "The Idempotency-Key is wrong.").
 			at("header.Idempotency-Key", "It has 1 to 255 printable ASCII characters.")
 	}
-	body, p := a.wholeBody(w, r)
+	// The body is hashed before anything is done with it.
+	held, p := a.weigh(r, a.largestBody())
 	if p != nil {
 		return p
 	}
+	defer held.leave()
+	body, p := held.read(r, w, a.largestBody())
+	if p != nil {
+		return p
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	requestOf(r.Context()).weighed = true
 	hash, err := a.parts.Vault.Hash(in, "idempotency", r.URL.Path+"\x00"+key)
 	if err != nil {
 		return a.internal(r, err)
@@ -71,25 +79,6 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		return a.replay(w, e, stored)
 	}
 	return a.firstTime(w, r, next, e)
-}
-
-// wholeBody reads the body, which is hashed before anything is done with it; it
-// holds it for the handlers. Its size is bounded, and so is the number of large
-// ones at a time.
-func (a *API) wholeBody(w http.ResponseWriter, r *http.Request) ([]byte, *Problem) {
-	most := a.largestBody()
-	if r.ContentLength < 0 || r.ContentLength > int64(largeBody) {
-		if err := a.large.Take(r.Context()); err != nil {
-			return nil, newProblem(http.StatusServiceUnavailable, "unavailable", "The server is busy. Try again.").with("Retry-After", "5")
-		}
-		defer a.large.Leave()
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(most)))
-	if err != nil {
-		return nil, newProblem(http.StatusRequestEntityTooLarge, "too_large", "The request's body is larger than "+most.String()+", or it broke off.")
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return body, nil
 }
 
 // largestBody is what a message of the largest size takes in base64 with JSON

@@ -23,6 +23,7 @@ type op struct {
 	status  int         // of success; 0 is 200, or 201 for a POST that makes something
 	body    limit.Bytes // the largest request body; 0 is 256 KiB
 	once    bool        // the answer shows a secret: it is not stored for a repeat
+	raw     bool        // the body is a message as it is, which the operation reads while it comes
 	quiet   bool        // changes nothing, though it is no GET: leaves no mark in the log of acts
 }
 
@@ -46,6 +47,9 @@ func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, er
 	}
 	if o.needs != open {
 		operation.Security = []map[string][]string{{"token": {}}, {"session": {}}}
+	}
+	if o.raw {
+		operation.RequestBody = rawBody()
 	}
 	if o.method == http.MethodPost {
 		operation.Parameters = append(operation.Parameters, idempotencyParameter())
@@ -74,7 +78,7 @@ func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, er
 func (a *API) permit(o op) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		if o.needs == open {
-			next(ctx)
+			a.weighed(ctx, o, next)
 			return
 		}
 		r := requestOf(ctx.Context())
@@ -90,7 +94,7 @@ func (a *API) permit(o op) func(huma.Context, func(huma.Context)) {
 			a.refuse(ctx, o.id, fault.New(fault.Denied, "You may not do this: it needs the permission "+string(o.needs)+"."))
 			return
 		}
-		next(ctx)
+		a.weighed(ctx, o, next)
 	}
 }
 

@@ -145,6 +145,7 @@ var bodies = map[string]string{
 	"change-route":       `{"webhook":{"url":"https://hook.example/new"}}`,
 	"create-suppression": `{"address":"UNIQUE@example.net"}`,
 	"send-message":       `{"from":"ann@acme-owns.example","to":["bob@example.net"],"subject":"Hello","text":"Hello Bob"}`,
+	"send-raw-message":   "From: ann@acme-owns.example\r\nTo: bob@example.net\r\n\r\nHello Bob\r\n",
 	"retry-queue":        `{"domain":"example.net"}`,
 	"release-queue":      `{"domain":"example.net"}`,
 	"hold-queue":         `{"domain":"example.net"}`,
@@ -201,6 +202,9 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		t.Fatalf("say in bodies what %s takes", o.OperationID)
 	}
 	body = strings.Replace(body, "UNIQUE", fmt.Sprintf("u%d", ids.New[ids.User](b.parts.IDs)), 1)
+	if o.OperationID == "send-raw-message" {
+		return b.call(o.Method, path, body, with, header("Content-Type", rawType))
+	}
 	return b.call(o.Method, path, body, with)
 }
 
@@ -265,6 +269,7 @@ func personCannot(o *huma.Operation, role access.Role) bool {
 		"delete-credential", // likewise
 		"create-route",      // the domain is a customer's
 		"send-message",      // likewise
+		"send-raw-message",  // likewise
 		"get-content",       // what mail says is the customer's
 		"get-parsed",        // likewise
 		"get-conversations", // likewise

@@ -15,7 +15,6 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
 	"mailvow/internal/flow/deliver"
-	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 )
@@ -91,19 +90,9 @@ func (a *API) sendMessage(ctx context.Context, who Asker, in *newMessage) (*acce
 	if err != nil {
 		return nil, err
 	}
-	if err := a.parts.Senders.MaySend(ctx, who.Tenant, l.from); err != nil {
+	sub, err := a.submission(ctx, who, l, classes[in.Body.Class], tags)
+	if err != nil {
 		return nil, err
-	}
-	sub := &intake.Submission{
-		Tenant: who.Tenant, Direction: history.Outbound, Class: classes[in.Body.Class], Sender: l.from,
-		Peer: deliver.Peer{Protocol: "HTTP"}, Tags: tags,
-	}
-	for _, to := range l.recipients {
-		route, err := a.parts.Routes.Route(ctx, who.Tenant, to)
-		if err != nil {
-			return nil, err
-		}
-		sub.Recipients = append(sub.Recipients, queue.Recipient{Address: to, Route: route})
 	}
 	return a.accept(ctx, sub, l)
 }
@@ -123,15 +112,7 @@ func (a *API) accept(ctx context.Context, sub *intake.Submission, l *letter) (*a
 		return nil, err
 	}
 	sub.Need = deliver.Need{EightBit: body.eight, SMTPUTF8: l.utf8}
-	receipt, err := a.parts.Intake.Accept(ctx, sub)
-	if err != nil {
-		return nil, err
-	}
-	out := &acceptedOut{Accepted{ID: receipt.Message.String(), Recipients: []AcceptedRecipient{}}}
-	for i, id := range receipt.Recipients {
-		out.Body.Recipients = append(out.Body.Recipients, AcceptedRecipient{ID: id.String(), Address: l.recipients[i].Text()})
-	}
-	return out, nil
+	return a.hand(ctx, sub, l)
 }
 
 var classes = map[string]queue.Class{"": queue.Transactional, "transactional": queue.Transactional, "marketing": queue.Marketing, "digest": queue.Digest}
