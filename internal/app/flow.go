@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"runtime"
+	"time"
 
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/limit"
@@ -20,6 +21,8 @@ import (
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/flow/tally"
 	"mailvow/internal/flow/words"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/job"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 )
@@ -27,6 +30,12 @@ import (
 // openFlow opens floor 4 and the products that the road asks.
 func (h *House) openFlow(ctx context.Context) error {
 	h.history = history.New(h.db, h.vault, h.ids, h.Clock, redaction{h.policies, h.Clock})
+	h.jobs = job.NewStore(h.db, h.ids)
+	settle := time.Duration(0)
+	if h.db.Dialect() == db.Postgres {
+		settle = redactSettle
+	}
+	h.rewrite = h.history.Rewriter(h.jobs, h.ids, settle)
 	h.tally = tally.New(h.db, h.Clock, h.observe.For("flow/tally").Log)
 	if err := h.openProducts(ctx); err != nil {
 		return err

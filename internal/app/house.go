@@ -29,6 +29,7 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/egress"
+	"mailvow/internal/keep/job"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
@@ -63,6 +64,8 @@ type House struct {
 	stage    *evidence.Stage
 
 	history *history.History
+	jobs    *job.Store
+	rewrite *history.Rewriter
 	index   *history.Index
 	words   *words.Words
 	queue   *queue.Queue

@@ -11,9 +11,11 @@ import (
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/job"
 	"mailvow/internal/keep/leader"
 	"mailvow/internal/keep/object"
 	"mailvow/internal/keep/vault"
@@ -156,6 +158,8 @@ const (
 	prepareEvery = 2 * time.Minute
 	sweepEvery   = 10 * time.Minute
 	joinEvery    = 15 * time.Minute
+	redactEvery  = time.Second
+	redactSettle = 5 * time.Second  // until every process has seen a change of the policy
 	refreshEvery = 20 * time.Second // 30 s at most, see vault.Refresh
 )
 
@@ -185,8 +189,20 @@ func (h *House) startNodes() {
 		h.duty("sweep keys", h.repeat("sweep keys", sweepEvery, h.vault.Sweep))
 		h.duty("finish erasures", h.eraser.Run)
 		h.duty("retention", h.retention.Run)
+		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
+		h.parts.Go("jobs", h.runner().Run)
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
+}
+
+// jobPlaces and jobShare bound the long work at once, and that of one customer.
+const jobPlaces, jobShare = 4, 1
+
+// runner does the work that outlives a request.
+func (h *House) runner() *job.Runner {
+	r := job.NewRunner(h.jobs, h.Clock, h.observe, jobPlaces, jobShare)
+	r.Handle(history.RedactJob, h.rewrite.Work)
+	return r
 }
 
 func (h *House) putBackEnded(ctx context.Context) error {

@@ -85,17 +85,21 @@ type redaction struct {
 }
 
 // Redacted implements history.Redaction.
-func (r redaction) Redacted(id ids.Tenant, d history.Direction) []history.Field {
+func (r redaction) Redacted(id ids.Tenant, d history.Direction) history.Redactions {
 	record := r.policies.For(id, r.clock.Now()).Document.Record
 	said := record.Outbound
 	if d == history.Inbound {
 		said = record.Inbound
 	}
-	var list []history.Field
-	for _, f := range history.Fields() {
-		if said[string(f)] == policy.Drop {
-			list = append(list, f)
+	var rules history.Redactions
+	for f, how := range said {
+		if how == policy.Keep {
+			continue
 		}
+		if rules == nil {
+			rules = history.Redactions{}
+		}
+		rules[history.Field(f)] = how
 	}
-	return list
+	return rules
 }

@@ -40,7 +40,7 @@ var Declaration = pledge.Declaration{
 		},
 		{
 			Name: "history operation", About: pledge.Nobody,
-			What: "how far each reader of history has come", Purpose: "go on after a start", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+			What: "how far each reader of history has come; under which redactions each customer's records are kept", Purpose: "go on after a start, and rewrite records when redactions become stricter", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 		},
 	},
 	Places: slices.Concat(
@@ -49,5 +49,6 @@ var Declaration = pledge.Declaration{
 		pledge.Columns(conversations, false, "conversation", "id", "message", "tenant", "at"),
 		pledge.Columns(conversations, true, "conversation", "sealed"),
 		pledge.Columns("history operation", false, "history_reader", "name", "node", "seq"),
+		pledge.Columns("history operation", false, "history_redaction", "tenant", "rules"),
 	),
 }

@@ -196,37 +196,25 @@ func Fields() []Field {
 	return []Field{FieldIP, FieldMessageID, FieldSender, FieldRecipient, FieldSubject, FieldReply}
 }
 
-// redact drops fields, and every occurrence of their values in the reply. Whose
-// values to look for: those of the message, since a later event (a bounce's
-// reply) repeats what only the first one holds.
-func (d *Detail) redact(fields []Field, values []string) {
-	for _, f := range fields {
-		switch f {
-		case FieldIP:
-			d.IP = ""
-		case FieldMessageID:
-			d.MessageID = ""
-		case FieldSender:
-			d.Sender = ""
-		case FieldRecipient:
-			d.Recipients = nil
-		case FieldSubject:
-			d.Subject = ""
-		case FieldReply:
-			d.Reply = ""
-		}
-	}
-	d.Reply = Without(d.Reply, values)
-	if d.Actor != "" { // a person's words; our own name nobody
-		d.Note = Without(d.Note, values)
-	}
-}
-
 // Without removes every occurrence of the values from a text, in any case.
 func Without(text string, values []string) string {
-	for _, v := range values {
-		low, lv := strings.ToLower(text), strings.ToLower(v)
-		if v == "" || len(low) != len(text) || len(lv) != len(v) || !strings.Contains(low, lv) {
+	swaps := make([]swap, len(values))
+	for i, v := range values {
+		swaps[i] = swap{v, removed}
+	}
+	return swapped(text, swaps)
+}
+
+// removed stands where a value stood.
+const removed = "[redacted]"
+
+// swap is a value and what stands in its place.
+type swap struct{ from, to string }
+
+func swapped(text string, swaps []swap) string {
+	for _, s := range swaps {
+		low, lv := strings.ToLower(text), strings.ToLower(s.from)
+		if s.from == "" || s.from == s.to || len(low) != len(text) || len(lv) != len(s.from) || !strings.Contains(low, lv) {
 			continue
 		}
 		var b strings.Builder
@@ -237,8 +225,8 @@ func Without(text string, values []string) string {
 				break
 			}
 			b.WriteString(text[i : i+j])
-			b.WriteString("[redacted]")
-			i += j + len(v)
+			b.WriteString(s.to)
+			i += j + len(s.from)
 		}
 		text = b.String()
 	}

@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/flow/outcome"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/policy"
 )
 
 //go:embed history.sql
@@ -30,16 +31,19 @@ var sql string
 // Schema is what this package stores.
 func Schema() db.Schema { return db.Schema{Package: "flow/history", SQL: sql} }
 
-// Redaction says which fields of a record a customer's policy withholds.
+// Redaction says what a customer's policy lets a record hold of each field.
 type Redaction interface {
-	Redacted(ids.Tenant, Direction) []Field
+	Redacted(ids.Tenant, Direction) Redactions
 }
+
+// Redactions are by field; what is not there is kept as it is.
+type Redactions map[Field]policy.Redaction
 
 // NoRedaction withholds nothing.
 type NoRedaction struct{}
 
 // Redacted implements Redaction.
-func (NoRedaction) Redacted(ids.Tenant, Direction) []Field { return nil }
+func (NoRedaction) Redacted(ids.Tenant, Direction) Redactions { return nil }
 
 // History writes and reads events.
 type History struct {
@@ -75,8 +79,9 @@ const (
 // known are values of the message (addresses, subject) that a redacted record
 // must not repeat in its reply either; pass the whole envelope.
 func (h *History) Write(u *db.Unit, e Event, known Known) error {
-	if fields := h.redaction.Redacted(e.Tenant, e.Direction); len(fields) > 0 {
-		e.Detail.redact(fields, known.values(fields))
+	if rules := h.redaction.Redacted(e.Tenant, e.Direction); len(rules) > 0 {
+		v := veil{h, e.Tenant, rules}
+		v.detail(&e.Detail, v.swaps(known))
 	}
 	id := int64(ids.New[ids.Reference](h.ids))
 	var scratch [512]byte
@@ -97,38 +102,18 @@ type Known struct {
 	Sender, Recipient, Subject, MessageID, IP string
 }
 
-func (k Known) values(fields []Field) []string {
-	var v []string
-	for _, f := range fields {
-		switch f {
-		case FieldIP:
-			v = append(v, k.IP)
-		case FieldMessageID:
-			v = append(v, k.MessageID)
-		case FieldSender:
-			v = append(v, k.Sender)
-		case FieldRecipient:
-			v = append(v, k.Recipient)
-		case FieldSubject:
-			v = append(v, k.Subject)
-		case FieldReply:
-		}
-	}
-	return v
-}
-
 // Withhold removes from a text that goes into a notice what the customer's
 // policy withholds: subject, Message-ID and address of origin. Sender and
 // recipient stay, because a notice without them would tell nobody anything.
 func (h *History) Withhold(tenant ids.Tenant, d Direction, text string, known Known) string {
 	known.Sender, known.Recipient = "", ""
-	return Without(text, known.values(h.redaction.Redacted(tenant, d)))
+	return swapped(text, veil{h, tenant, h.redaction.Redacted(tenant, d)}.swaps(known))
 }
 
 // WriteConversation adds the SMTP conversation of an attempt to a unit.
 func (h *History) WriteConversation(u *db.Unit, id ids.Attempt, message ids.Message, tenant ids.Tenant, d Direction, c *outcome.Conversation, known Known) error {
-	withheld := known.values(h.redaction.Redacted(tenant, d))
-	sealed, err := h.sealConversation(tenant, id, c, func(t string) string { return Without(t, withheld) })
+	withheld := veil{h, tenant, h.redaction.Redacted(tenant, d)}.swaps(known)
+	sealed, err := h.sealConversation(tenant, id, c, func(t string) string { return swapped(t, withheld) })
 	if err != nil {
 		return err
 	}

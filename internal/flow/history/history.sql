@@ -36,6 +36,21 @@ create table conversation (
   sealed  blob not null
 );
 
+-- migration: 2
+-- Under which redactions a customer's records are kept: what a rewriting, when
+-- they become stricter, starts from.
+create table history_redaction (
+  tenant int  not null primary key,
+  rules  text not null
+);
+
+-- query: redactions
+select tenant, rules from history_redaction
+
+-- query: set_redactions
+insert into history_redaction (tenant, rules) values ($1, $2)
+on conflict (tenant) do update set rules = excluded.rules
+
 -- bulk numbered: add (node int, seq int, id int, message int, recipient int, tenant int, direction int, kind int, at int, attempt int, sealed blob)
 insert into history (pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed)
 select (node << 48) | seq, id, message, recipient, tenant, direction, kind, at, attempt, sealed from rows

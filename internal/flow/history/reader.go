@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"mailvow/internal/base/fault"
-	"mailvow/internal/base/ids"
 	"mailvow/internal/keep/db"
 )
 
@@ -229,20 +228,4 @@ func (h *History) since(ctx context.Context, p Position, limit int) ([]Event, in
 		return err
 	})
 	return events, last, fault.Wrap(err, "read events")
-}
-
-// Redact drops fields from the records of one message that are already kept,
-// with every occurrence of their values in replies and conversations. It
-// returns the number of rows rewritten; a repeat changes nothing more.
-func (h *History) Redact(ctx context.Context, tenant ids.Tenant, m ids.Message, fields []Field) (int, error) {
-	return h.rewriteMessage(ctx, tenant, m, func(d *Detail, known []Known) {
-		for _, k := range known {
-			d.redact(fields, k.values(fields))
-		}
-	}, func(text string, known []Known) string {
-		for _, k := range known {
-			text = Without(text, k.values(fields))
-		}
-		return text
-	})
 }

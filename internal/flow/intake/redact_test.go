@@ -11,15 +11,16 @@ import (
 	"mailvow/internal/flow/history"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/lab"
+	"mailvow/internal/protect/policy"
 )
 
 // withhold is a policy that a test can switch.
 type withhold struct {
-	fields atomic.Pointer[[]history.Field]
+	rules atomic.Pointer[history.Redactions]
 }
 
-func (w *withhold) Redacted(ids.Tenant, history.Direction) []history.Field {
-	if f := w.fields.Load(); f != nil {
+func (w *withhold) Redacted(ids.Tenant, history.Direction) history.Redactions {
+	if f := w.rules.Load(); f != nil {
 		return *f
 	}
 	return nil
@@ -52,8 +53,8 @@ func (r *road) trace(m ids.Message) string {
 func TestRedactedFieldsAreNowhere(t *testing.T) {
 	t.Parallel()
 	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
-		policy := &withhold{}
-		r := newRoadWith(t, d, clock.Wall{}, policy)
+		says := &withhold{}
+		r := newRoadWith(t, d, clock.Wall{}, says)
 		r.courier.says = "no such user <nobody@dst.test> about Geheim"
 		index, err := r.history.OpenIndex(t.Context())
 		if err != nil {
@@ -64,8 +65,8 @@ func TestRedactedFieldsAreNowhere(t *testing.T) {
 		before := r.send("ann@src.test", secret, "nobody@dst.test")
 		r.courier.wait(t, 2) // a failure and its notice
 		r.settled()
-		withheld := []history.Field{history.FieldRecipient, history.FieldSubject}
-		policy.fields.Store(&withheld)
+		withheld := history.Redactions{history.FieldRecipient: policy.Drop, history.FieldSubject: policy.Drop}
+		says.rules.Store(&withheld)
 		after := r.send("ann@src.test", secret, "nobody@dst.test")
 		carried := r.courier.wait(t, 2)
 		r.settled()
@@ -96,7 +97,7 @@ func TestRedactedFieldsAreNowhere(t *testing.T) {
 				t.Errorf("%d notices about %s", notices, m)
 			}
 		}
-		n, err := r.history.Redact(t.Context(), tenant, before.Message, withheld)
+		n, err := r.history.Redact(t.Context(), tenant, before.Message, func(history.Direction) history.Redactions { return withheld })
 		if err != nil || n == 0 {
 			t.Fatalf("rewrote %d, %v", n, err)
 		}

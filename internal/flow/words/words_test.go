@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
+	"mailvow/internal/protect/policy"
 )
 
 const alice, bob ids.Tenant = 7, 8
@@ -226,7 +227,9 @@ func TestNothingIsLeft(t *testing.T) {
 			return err
 		},
 		"redacted": func(d *desk, m ids.Message) error {
-			_, err := d.history.Redact(d.Context(), alice, m, []history.Field{history.FieldSubject})
+			_, err := d.history.Redact(d.Context(), alice, m, func(history.Direction) history.Redactions {
+				return history.Redactions{history.FieldSubject: policy.Drop}
+			})
 			return err
 		},
 		"person erased from history": func(d *desk, _ ids.Message) error {

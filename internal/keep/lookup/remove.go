@@ -70,9 +70,17 @@ func (i *Index) over(ctx context.Context, before map[int]int64) ([]int64, error)
 // Remove takes a hash out of every run and tail and returns how many entries
 // went. Erase the rows themselves first: other nodes read their tails again.
 func (i *Index) Remove(ctx context.Context, hash Hash) (int, error) {
+	return i.remove(ctx, hash, func(e Entry) bool { return e.Hash == hash })
+}
+
+// RemoveAt takes a hash out where it points to one row, and leaves its others.
+func (i *Index) RemoveAt(ctx context.Context, hash Hash, at Position) (int, error) {
+	return i.remove(ctx, hash, func(e Entry) bool { return e == Entry{Hash: hash, Node: at.Node, Seq: at.Seq} })
+}
+
+func (i *Index) remove(ctx context.Context, hash Hash, drop func(Entry) bool) (int, error) {
 	i.adding.Lock()
 	defer i.adding.Unlock()
-	drop := func(e Entry) bool { return e.Hash == hash }
 	removed := 0
 	err := i.db.Change(ctx, "remove a hash from the look-up "+i.name, func(tx *db.Tx) error {
 		removed = 0
