@@ -93,7 +93,12 @@ func (r *Runner) RunOnce(ctx context.Context) (bool, error) {
 
 // lease takes the next job whose kind is known here.
 func (r *Runner) lease(ctx context.Context) (Job, bool, error) {
+	// Whoever only looks must not write: a database that is never left alone
+	// cannot empty its log.
 	var leased Job
+	if next, err := r.next(ctx, nil); err != nil || next == nil {
+		return leased, false, err
+	}
 	ok := false
 	s := r.store
 	err := s.db.Change(ctx, "lease a job", func(tx *db.Tx) error {
@@ -116,20 +121,27 @@ func (r *Runner) lease(ctx context.Context) (Job, bool, error) {
 	return leased, ok && err == nil, err
 }
 
+// next is the job that is due, in a transaction or beside.
 func (r *Runner) next(ctx context.Context, tx *db.Tx) (*Job, error) {
 	alone := 0 // on SQLite a lease of another instance is a dead process's
 	if r.store.db.Dialect() == db.SQLite {
 		alone = 1
 	}
 	var next *Job
-	args := []any{tx.Now(), alone, r.store.db.Instance(), r.share}
-	err := tx.Each(ctx, r.store.set, "runnable", args, func(scan func(...any) error) error {
+	each := func(scan func(...any) error) error {
 		j, err := scanJob(scan)
 		if err == nil && next == nil && r.kinds[j.Kind] != nil {
 			next = &j
 		}
 		return err
-	})
+	}
+	args := []any{r.clock.Now(), alone, r.store.db.Instance(), r.share}
+	if tx == nil {
+		err := r.store.set.Each(ctx, "runnable", args, each)
+		return next, fault.Wrap(err, "look for jobs")
+	}
+	args[0] = tx.Now()
+	err := tx.Each(ctx, r.store.set, "runnable", args, each)
 	return next, err
 }
 
