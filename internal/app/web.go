@@ -17,6 +17,7 @@ import (
 	"mailvow/internal/door/certificates"
 	"mailvow/internal/door/console"
 	"mailvow/internal/door/httpapi"
+	"mailvow/internal/door/pages"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/object"
 	"mailvow/internal/protect/access"
@@ -200,17 +201,20 @@ func actingAs(p access.Principal) evidence.Role {
 }
 
 // withConsole puts the console beside the API where this process has that role:
-// paths that the API does not have are the console's.
+// paths that the API does not have are the console's. The page that verifies
+// certificates is everywhere.
 func (h *House) withConsole(api http.Handler) (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.Handle("/certificate", httpapi.HostCheck(h.webHosts(), pages.Certificate()))
 	if !h.has(config.RoleConsole) {
-		return api, nil
+		mux.Handle("/", api)
+		return mux, nil
 	}
-	pages, err := console.New()
+	rooms, err := console.New()
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", pages)
+	mux.Handle("/", rooms)
 	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs", "/docs/", "/evidence/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, api)
 	}

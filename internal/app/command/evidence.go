@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"mailvow/internal/app"
+	"mailvow/internal/app/paper"
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/protect/evidence"
@@ -15,6 +16,7 @@ import (
 
 type certificateCommand struct {
 	Verify certificateVerify `cmd:"" help:"Verify an erasure certificate, with no server at hand; exit 1 if it does not hold."`
+	Print  certificatePrint  `cmd:"" help:"Draw an erasure certificate as PDF, with the certificate attached; one that does not hold is not drawn."`
 }
 
 type certificateVerify struct {
@@ -50,6 +52,54 @@ func (c *certificateVerify) Run(t *Terminal) error {
 		}{true, report})
 	}
 	return t.certificate(report, c.Address != "")
+}
+
+type certificatePrint struct {
+	certificateVerify
+	PDF string `name:"pdf" help:"The PDF to write." required:"" placeholder:"FILE"`
+}
+
+// Run verifies and draws.
+func (c *certificatePrint) Run(t *Terminal) error {
+	check, err := c.check()
+	if err != nil {
+		return usage(err)
+	}
+	b, err := t.read(c.File, maxCertificate)
+	if err != nil {
+		return err
+	}
+	report, err := evidence.VerifyCertificate(b, check)
+	switch {
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied):
+		return t.refused(c.JSON, c.File, err)
+	case err != nil:
+		return err
+	}
+	pdf, err := paper.Certificate(report, b)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(c.PDF, pdf); err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.answer(map[string]any{"file": c.PDF, "certificate": report.Certificate})
+	}
+	return t.say("The certificate %s holds; it is drawn in %s.", report.Certificate, c.PDF)
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		_, err = f.Write(data)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", name, err))
+	}
+	return nil
 }
 
 func (c *certificateVerify) check() (check evidence.CertificateCheck, err error) {

@@ -1,4 +1,15 @@
-import { Alert, Button, Checkbox, Group, Progress, Select, Stack, Text, TextInput } from '@mantine/core';
+import {
+  Alert,
+  Anchor,
+  Button,
+  Checkbox,
+  Group,
+  Progress,
+  Select,
+  Stack,
+  Text,
+  TextInput,
+} from '@mantine/core';
 import {
   IconCertificate,
   IconDownload,
@@ -303,7 +314,10 @@ function CertificateView({ of, value }: { of: string; value: Certificate }) {
     >
       <Stack gap="md">
         <Alert variant="light" color="teal" icon={<IconCertificate size={18} />} title={t.subject.erased(of)}>
-          {t.subject.certificateText}
+          {t.subject.certificateText}{' '}
+          <Anchor href="/certificate" target="_blank" inherit>
+            {t.subject.verifyHere}
+          </Anchor>
         </Alert>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
         <pre className={css.certificate} tabIndex={0} role="group" aria-label={t.subject.certificate}>

@@ -738,7 +738,8 @@ export const en = {
     erasing: 'Erasing, and waiting for the signed checkpoint',
     certificate: 'Certificate of erasure',
     certificateText:
-      'Signed, and bound into the evidence log. It verifies offline with “mailvow certificate verify”.',
+      'Signed, and bound into the evidence log. It verifies offline with “mailvow certificate verify”, or on a page that sends nothing.',
+    verifyHere: 'Page that verifies it',
     download: 'Download certificate',
     show: 'Show the certificate',
     another: 'Another person',
