@@ -108,7 +108,7 @@ func Period(p pledge.Period) string {
 func (e *Entry) InForce() string {
 	text := Period(e.Period)
 	if e.Default > 0 {
-		text += " (set by the operator; " + Span(e.Default) + " otherwise)"
+		text += " (set by the policy; " + Span(e.Default) + " otherwise)"
 	}
 	return text
 }
