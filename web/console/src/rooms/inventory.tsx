@@ -1,4 +1,4 @@
-import { Stack, Text, TextInput } from '@mantine/core';
+import { Box, Stack, Text, TextInput } from '@mantine/core';
 import { IconSearch, IconTable } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
@@ -104,7 +104,11 @@ export function Inventory() {
           )
         }
       </Loaded>
-      {may(session, 'platform:read') && <Retention />}
+      {may(session, 'platform:read') && (
+        <Box mt="lg">
+          <Retention />
+        </Box>
+      )}
     </Page>
   );
 }
