@@ -352,3 +352,41 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestSettingsByPath(t *testing.T) {
+	t.Parallel()
+	d, err := FindProfile("gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := d.Says()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	for _, s := range said {
+		settings[s.Path] = s.Value
+	}
+	for path, want := range map[string]string{"retention.message records": "14d", "tls.mx": "offered", "visible.content": "[owner, admin]", "answers": "4KiB"} {
+		if settings[path] != want {
+			t.Errorf("%s is %q, want %q", path, settings[path], want)
+		}
+	}
+	back, err := From(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := d.Diff(back); diff != nil {
+		t.Error(diff)
+	}
+	for _, bad := range []map[string]string{
+		{"tls": "1.2", "tls.mx": "1.2"}, {"tls.mx.deep": "1"}, {"no such": "1"}, {"tls.mx": "[1"}, {"tls.mx": "9.9"}, {"retention.message records": "a\nb: c"},
+	} {
+		if d, err := From(bad); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%v: %v %v", bad, d, err)
+		}
+	}
+	if d, err := From(map[string]string{"tls.mx": " "}); err != nil || len(d.settings()) != 0 {
+		t.Error(d, err)
+	}
+}
