@@ -36,6 +36,7 @@ import (
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -113,6 +114,7 @@ type Parts struct {
 	Inventory *inventory.Inventory
 	Retention Retention
 	Evidence  Evidence
+	Policy    *policy.Store
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -185,6 +187,7 @@ func (a *API) routes() {
 	a.caughtRoutes()
 	a.overviewRoutes()
 	a.trustRoutes()
+	a.policyRoutes()
 	a.plainRoutes()
 }
 

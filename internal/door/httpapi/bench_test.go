@@ -36,7 +36,9 @@ import (
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
@@ -46,15 +48,16 @@ import (
 // each with one user per role.
 type bench struct {
 	*API
-	clock *lab.Clock
-	acme  ids.Tenant
-	other ids.Tenant
-	users map[ids.Tenant]map[access.Role]access.User
-	made  map[string]string // things that tests share
+	clock    *lab.Clock
+	acme     ids.Tenant
+	other    ids.Tenant
+	users    map[ids.Tenant]map[access.Role]access.User
+	made     map[string]string // things that tests share
+	versions int               // of policies that were published
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema()}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -174,6 +177,22 @@ func road(t testing.TB, p *Parts) {
 	}
 	p.Inventory, err = inventory.Join(access.Declaration, Declaration)
 	must(t, err)
+	p.Policy, err = policy.New(t.Context(), policy.Config{
+		DB: p.DB, Stage: evidence.NewStage(p.DB), IDs: p.IDs, Clock: p.Clock, Observe: p.Observe,
+		Known: policy.Known{
+			Categories: []string{"message records", "conversations", "counts"}, Fields: texts(history.Fields()), Roles: texts(access.Roles()),
+			Purposes: []string{"deliver", "endpoints", "record", "search", "suppress", "count"},
+		},
+	})
+	must(t, err)
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
+	}
+	return out
 }
 
 // domain makes a domain a customer's.

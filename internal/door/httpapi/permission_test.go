@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 )
 
 // operations gives every operation that the API registered.
@@ -117,6 +120,14 @@ var things = map[string]thing{
 		must(t, err)
 		return list[0].ID.String()
 	},
+	"/v1/policy/versions/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		b.versions++
+		v, _, err := b.parts.Policy.Publish(t.Context(), policy.Draft{
+			Tenant: in, Text: fmt.Sprintf("scans: %dh", b.versions), Effective: b.clock.Now().Add(24 * time.Hour), Role: evidence.ByOwner,
+		})
+		must(t, err)
+		return strconv.Itoa(v.Number)
+	},
 	"/v1/customers/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		c, err := b.parts.Tenants.Add(t.Context(), "X", "test")
 		must(t, err)
@@ -158,6 +169,8 @@ var bodies = map[string]string{
 	"erase-subject":      `{"address":"bob@example.net","reason":"asked"}`,
 	"resume-queue":       `{"domain":"example.net"}`,
 	"change-customer":    `{"name":"New"}`,
+	"check-policy":       `{"settings":{"answers":"1KiB"}}`,
+	"publish-policy":     `{"settings":{"answers":"1KiB"}}`,
 }
 
 func collection(path string) string {
@@ -273,6 +286,7 @@ func personCannot(o *huma.Operation, role access.Role) bool {
 		"get-content",       // what mail says is the customer's
 		"get-parsed",        // likewise
 		"get-conversations", // likewise
+		"withdraw-policy",   // a customer's own; the operator has the platform's
 	}, o.OperationID)
 }
 

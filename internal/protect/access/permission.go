@@ -32,6 +32,8 @@ const (
 	CaughtRead         Permission = "caught:read"
 	CaughtManage       Permission = "caught:manage"
 	EvidenceRead       Permission = "evidence:read"
+	PolicyRead         Permission = "policy:read"     // what is in force, and its versions
+	PolicyManage       Permission = "policy:manage"   // publish: the operator the platform's, an owner a narrower one
 	PlatformRead       Permission = "platform:read"   // customers, as a list
 	PlatformManage     Permission = "platform:manage" // add and end customers
 )
@@ -41,7 +43,7 @@ var permissions = []Permission{
 	SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 	QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 	NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-	CaughtRead, CaughtManage, EvidenceRead, PlatformRead, PlatformManage,
+	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, PlatformRead, PlatformManage,
 }
 
 // Permissions gives the closed list.
@@ -88,6 +90,7 @@ const (
 	ScopeUsersManage        Scope = "users:manage"
 	ScopeSubjectsManage     Scope = "subjects:manage"
 	ScopeEvidenceRead       Scope = "evidence:read"
+	ScopePolicyManage       Scope = "policy:manage"
 	ScopePlatformRead       Scope = "platform:read"
 	ScopePlatformManage     Scope = "platform:manage"
 )
@@ -97,7 +100,7 @@ func Scopes() []Scope {
 	return []Scope{
 		ScopeMessagesSend, ScopeMessagesRead, ScopeMessagesContent, ScopeQueueManage, ScopeDomainsManage,
 		ScopeRoutesManage, ScopeTokensManage, ScopeSuppressionsManage, ScopeUsersManage, ScopeSubjectsManage,
-		ScopeEvidenceRead, ScopePlatformRead, ScopePlatformManage,
+		ScopeEvidenceRead, ScopePolicyManage, ScopePlatformRead, ScopePlatformManage,
 	}
 }
 
@@ -116,14 +119,14 @@ var roleTable = map[Role]Grants{
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-		CaughtRead, CaughtManage, EvidenceRead),
+		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage),
 	Admin: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
-		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead),
+		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead),
 	Developer: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, OverviewRead,
 		QueueRead, DomainsRead, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
-		SuppressionsRead, CaughtRead, CaughtManage),
-	Viewer: own(SessionOwn, MessagesRead, OverviewRead, QueueRead, DomainsRead, RoutesRead, SuppressionsRead),
+		SuppressionsRead, CaughtRead, CaughtManage, PolicyRead),
+	Viewer: own(SessionOwn, MessagesRead, OverviewRead, QueueRead, DomainsRead, RoutesRead, SuppressionsRead, PolicyRead),
 }
 
 // scopeTable is the second half: what a token with a scope may do.
@@ -138,7 +141,8 @@ var scopeTable = map[Scope]Grants{
 	ScopeSuppressionsManage: own(SuppressionsRead, SuppressionsManage),
 	ScopeUsersManage:        own(UsersRead, UsersManage),
 	ScopeSubjectsManage:     own(SubjectsManage),
-	ScopeEvidenceRead:       own(EvidenceRead),
+	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead),
+	ScopePolicyManage:       own(PolicyRead, PolicyManage),
 	ScopePlatformRead:       all(PlatformRead, OverviewRead, QueueRead, DomainsRead, EvidenceRead),
 	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage),
 }

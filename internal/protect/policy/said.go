@@ -70,6 +70,21 @@ func From(settings map[string]string) (*Document, error) {
 	return Parse(text)
 }
 
+// With gives the document with single settings changed, by their paths; an empty
+// value takes its setting out.
+func (d *Document) With(settings map[string]string) (*Document, error) {
+	said, err := d.Says()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, s := range said {
+		all[s.Path] = s.Value
+	}
+	maps.Copy(all, settings)
+	return From(all)
+}
+
 func plant(tree map[string]any, path []string, value any) error {
 	for _, name := range path[:len(path)-1] {
 		next, ok := tree[name].(map[string]any)

@@ -287,8 +287,12 @@ func (s *Store) add(ctx context.Context, tx *db.Tx, v Version, by evidence.Role)
 }
 
 // Withdraw takes back a version that has not taken effect yet; one that has is
-// followed by another, never taken back: Conflict. It stays on record.
+// followed by another, never taken back: Conflict. It stays on record. NotFound
+// where there is none of this number.
 func (s *Store) Withdraw(ctx context.Context, of ids.Tenant, number int, by evidence.Role) error {
+	if _, err := s.Version(ctx, of, number); err != nil {
+		return err
+	}
 	err := s.DB.Change(ctx, "withdraw a policy", func(tx *db.Tx) error {
 		n, err := tx.Do(ctx, s.set, "withdraw", of, number, tx.Now())
 		if err == nil && n == 0 {
