@@ -57,6 +57,7 @@ type root struct {
 	Evidence    evidenceCommands   `cmd:"" help:"The evidence log."`
 	Inventory   inventoryCommand   `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
 	Retention   retentionCommand   `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
+	Policy      policyCommands     `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Controls    controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Keys        keysCommands       `cmd:"" help:"Keys of the running server."`

@@ -29,6 +29,7 @@ type Parts struct {
 	Eraser    Eraser
 	Controls  Controls
 	Retention Retention
+	Policy    Policy
 	People    People
 	Acts      Acts
 }
