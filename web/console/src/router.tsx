@@ -155,6 +155,11 @@ const inventory = createRoute({
   path: '/inventory',
   component: lazyRouteComponent(() => import('./rooms/inventory'), 'Inventory'),
 });
+const policy = createRoute({
+  ...inShell,
+  path: '/policy',
+  component: lazyRouteComponent(() => import('./rooms/policy'), 'Policy'),
+});
 const users = createRoute({
   ...inShell,
   path: '/users',
@@ -190,6 +195,7 @@ export const router = createRouter({
       controls,
       subject,
       inventory,
+      policy,
       users,
       customers,
       profile,

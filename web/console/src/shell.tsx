@@ -23,6 +23,7 @@ import {
   IconLogout,
   IconMoon,
   IconRoute,
+  IconScale,
   IconSelector,
   IconShieldCheck,
   IconStack2,
@@ -73,6 +74,7 @@ const groups: { label: string; rooms: Room[] }[] = [
   {
     label: t.nav.trust,
     rooms: [
+      { to: '/policy', label: t.nav.policy, icon: IconScale, needs: 'policy:read' },
       { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
       { to: '/subjects', label: t.nav.subject, icon: IconUserSearch, needs: 'subjects:manage' },
       { to: '/inventory', label: t.nav.inventory, icon: IconTable, needs: 'evidence:read' },

@@ -123,6 +123,19 @@ export const q = {
     queryKey: ['controls'],
     queryFn: async () => rows(await must(api.GET('/v1/controls'))),
   }),
+  policy: queryOptions({
+    queryKey: ['policy', 'now'],
+    queryFn: () => must(api.GET('/v1/policy')),
+  }),
+  policyVersions: queryOptions({
+    queryKey: ['policy', 'versions'],
+    queryFn: async () => rows(await must(api.GET('/v1/policy/versions'))),
+  }),
+  policyProfiles: queryOptions({
+    queryKey: ['policy', 'profiles'],
+    queryFn: async () => rows(await must(api.GET('/v1/policy/profiles'))),
+    staleTime: Number.POSITIVE_INFINITY,
+  }),
   inventory: queryOptions({
     queryKey: ['inventory'],
     queryFn: async () => rows(await must(api.GET('/v1/inventory'))),

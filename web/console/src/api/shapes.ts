@@ -62,3 +62,8 @@ export type Start = {
   api_token?: string;
   inbound_recipient?: string;
 };
+export type Policy = Schemas['PolicyInForce'];
+export type PolicySetting = Schemas['PolicySetting'];
+export type PolicyVersion = Schemas['PolicyVersion'];
+export type PolicyVerdict = Schemas['PolicyVerdict'];
+export type PolicyProfile = Schemas['PolicyProfile'];
