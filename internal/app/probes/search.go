@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mailvow/internal/base/fault"
@@ -64,23 +65,20 @@ func (f found) String() string {
 func (s *Server) search(ctx context.Context, needles map[string][]byte) (found, int64, error) {
 	seen, total := found{}, int64(0)
 	for _, folder := range s.Folders {
-		err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // gone meanwhile
-			}
-			if err != nil || !e.Type().IsRegular() {
-				return err
-			}
+		files, err := filesOf(folder)
+		if err != nil {
+			return seen, total, err
+		}
+		for _, path := range files {
 			n, what, err := searchFile(ctx, path, needles)
 			total += n
+			if err != nil {
+				return seen, total, fault.Wrap(err, "search the data folder")
+			}
 			if what != "" {
 				name, _ := filepath.Rel(folder, path)
 				seen[filepath.ToSlash(name)] = what
 			}
-			return err
-		})
-		if err != nil {
-			return seen, total, fault.Wrap(err, "search the data folder")
 		}
 	}
 	if s.Dump == nil {
@@ -94,6 +92,32 @@ func (s *Server) search(ctx context.Context, needles map[string][]byte) (found, 
 		return nil
 	})
 	return seen, total, fault.Wrap(err, "search the database's tables")
+}
+
+// filesOf lists a folder's files, a database's log before the database: what a
+// checkpoint moves while the search is under way is then seen in one of them.
+func filesOf(folder string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err == nil && e.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	isLog := func(path string) bool { return strings.HasSuffix(path, "-wal") }
+	slices.SortStableFunc(files, func(a, b string) int {
+		switch {
+		case isLog(a) == isLog(b):
+			return 0
+		case isLog(a):
+			return -1
+		}
+		return 1
+	})
+	return files, fault.Wrap(err, "list the data folder")
 }
 
 // searchFile reads a file piece by piece; the pieces overlap by a needle.
