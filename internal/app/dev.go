@@ -50,6 +50,7 @@ type Demo struct {
 	Password    string `json:"smtp_password"`
 	Token       string `json:"api_token"`
 	SignIn      string `json:"sign_in_url"`
+	Operator    string `json:"operator_sign_in_url"` // of who runs the server: controls, customers, the platform's policy
 	Domain      string `json:"domain"`
 	Dir         string `json:"dir"`
 }
@@ -116,12 +117,25 @@ func (h *House) demo(ctx context.Context) (*Demo, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "read the console's address")
 	}
-	u, link, err := h.demoLink(ctx)
+	operator, err := h.demoLink(ctx, demoOperator)
+	if err != nil {
+		return nil, err
+	}
+	u, err := h.demoLink(ctx, demoUser)
 	d.Ready, d.Dir, d.Domain = true, h.paths().root, DevDomain
 	d.HTTP, d.MX, d.Submission, d.Submissions = net.JoinHostPort(host, port), h.doors.at("mx"), h.doors.at("submission"), h.doors.at("submissions")
-	d.SignIn = h.signInURL(link)
+	d.SignIn, d.Operator = h.signInURL(u.link), h.signInURL(operator.link)
 	h.shown = shown{u.Tenant, d.lines()}
 	return d, err
+}
+
+// sampleRecipient is the address that takes mail from outside before there is a
+// route; a route for it takes precedence.
+const sampleRecipient = "hello@" + DevDomain
+
+// sample implements frontDesk.sample.
+func (h *House) sample(a address.Address) (ids.Tenant, bool) {
+	return h.shown.tenant, h.shown.tenant != 0 && a.Canonical() == sampleRecipient
 }
 
 // shown is what the console shows the demo customer before its first mail.
@@ -132,7 +146,7 @@ type shown struct {
 
 func (d *Demo) lines() map[string]string {
 	return map[string]string{
-		"http": d.HTTP, "mx": d.MX, "submission": d.Submission, "domain": d.Domain, "inbound_recipient": "hello@" + d.Domain,
+		"http": d.HTTP, "mx": d.MX, "submission": d.Submission, "domain": d.Domain, "inbound_recipient": sampleRecipient,
 		"smtp_username": d.Username, "smtp_password": d.Password, "api_token": d.Token,
 	}
 }
@@ -153,7 +167,10 @@ func (h *House) features() []string {
 	return nil
 }
 
-const demoUser = "admin@" + DevDomain
+const (
+	demoUser     = "admin@" + DevDomain
+	demoOperator = "operator@" + DevDomain
+)
 
 // system acts before anybody has signed in.
 var system = access.ForRole(tenant.Platform, 0, 0, access.Operator)
@@ -163,12 +180,17 @@ func (h *House) newDemo(ctx context.Context, d *Demo, file string) error {
 	if err != nil {
 		return err
 	}
-	a, err := address.Parse(demoUser)
-	if err != nil {
-		return err
-	}
-	if _, err := h.access.AddUser(ctx, system, access.NewUser{Tenant: t.ID, Email: a, Name: "Demo", Role: access.Owner}); err != nil {
-		return err
+	for _, u := range []access.NewUser{{Tenant: t.ID, Name: "Demo", Role: access.Owner}, {Tenant: tenant.Platform, Name: "Operator", Role: access.Operator}} {
+		email := demoUser
+		if u.Role == access.Operator {
+			email = demoOperator
+		}
+		if u.Email, err = address.Parse(email); err != nil {
+			return err
+		}
+		if _, err := h.access.AddUser(ctx, system, u); err != nil {
+			return err
+		}
 	}
 	owner := access.ForRole(t.ID, 0, 0, access.Owner)
 	scopes := slices.DeleteFunc(access.Scopes(), func(s access.Scope) bool { return !owner.Grants().Covers(access.OfScopes(s)) })
@@ -194,17 +216,22 @@ func (h *House) newDemo(ctx context.Context, d *Demo, file string) error {
 	return fault.Wrap(os.WriteFile(file, b, 0o600), "write demo credentials")
 }
 
-func (h *House) demoLink(ctx context.Context) (access.User, string, error) {
-	a, err := address.Parse(demoUser)
+// linked is a user with a link that signs them in once.
+type linked struct {
+	access.User
+	link string
+}
+
+func (h *House) demoLink(ctx context.Context, email string) (l linked, err error) {
+	a, err := address.Parse(email)
 	if err != nil {
-		return access.User{}, "", err
+		return l, err
 	}
-	u, err := h.access.UserByEmail(ctx, scope.Everyone, a)
-	if err != nil {
-		return u, "", err
+	if l.User, err = h.access.UserByEmail(ctx, scope.Everyone, a); err != nil {
+		return l, err
 	}
-	link, _, err := h.access.Link(ctx, system, scope.Everyone, u.ID)
-	return u, link, err
+	l.link, _, err = h.access.Link(ctx, system, scope.Everyone, l.ID)
+	return l, err
 }
 
 // tell prints what a developer needs first.
@@ -215,6 +242,7 @@ func (d *Demo) tell(o DevOptions) error {
 	_, err := fmt.Fprintf(o.Out, `Mailvow is running in %s. Mail that it sends is caught: nothing leaves this machine.
 
   Console      %s
+    operator   %s
   SMTP         %s (STARTTLS), %s (TLS)
     user       %s
     password   %s
@@ -227,11 +255,11 @@ Send a mail by SMTP:
 Send a mail by HTTP:
   curl http://%s/v1/messages -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{"from":"you@%s","to":["someone@example.net"],"subject":"Hello","text":"Hello from Mailvow"}'
 
-Let a mail arrive from outside (add a route for *@%s in the console first):
-  swaks --server %s --from friend@example.net --to hello@%s
+Let a mail arrive from outside; it is caught too, until a route takes it to an endpoint of yours:
+  swaks --server %s --from friend@example.net --to %s
 
 Stop with Ctrl-C.
-`, d.Dir, d.SignIn, d.Submission, d.Submissions, d.Username, d.Password, d.HTTP, d.Token, d.MX,
-		d.Submission, d.Username, d.Password, d.Domain, d.HTTP, d.Token, d.Domain, d.Domain, d.MX, d.Domain)
+`, d.Dir, d.SignIn, d.Operator, d.Submission, d.Submissions, d.Username, d.Password, d.HTTP, d.Token, d.MX,
+		d.Submission, d.Username, d.Password, d.Domain, d.HTTP, d.Token, d.Domain, d.MX, sampleRecipient)
 	return err
 }

@@ -102,6 +102,9 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	})
 	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay, Shared: h.Config.Domains.Shared})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
+	if h.Dev {
+		h.desk.sample = h.sample
+	}
 	if h.index, err = h.history.OpenIndex(ctx); err != nil {
 		return err
 	}

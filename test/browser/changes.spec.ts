@@ -81,6 +81,26 @@ test('a suppression is added and removed', async ({ page }) => {
   await expect(page.getByRole('button', { name: `Write to ${address} again?` })).toHaveCount(0);
 });
 
+test('a customer narrows the policy, sees first what would change, and cannot loosen it', async ({ page }) => {
+  await page.goto('/policy');
+  const hours = `${200 + Math.floor(Math.random() * 500)}h`;
+  await page.getByLabel('Keep SMTP conversations').fill('31d');
+  await page.getByRole('button', { name: 'See what would change' }).click();
+  await expect(page.getByText(/would be looser than the platform/)).toBeVisible();
+  await page.getByLabel('Keep SMTP conversations').fill(hours);
+  await page.getByRole('button', { name: 'See what would change' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog.getByText('Keep SMTP conversations')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await dialog.getByLabel('What the change is for').fill(`less is enough: ${hours}`);
+  await dialog.getByRole('button', { name: 'Publish' }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(page.getByText(`less is enough: ${hours}`)).toBeVisible();
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await expect(page.getByText('obeyed', { exact: true }).first()).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+});
+
 test('a person of whom nothing is kept is reported as such', async ({ page }) => {
   await page.goto('/subjects');
   await page.getByRole('button', { name: 'Find' }).click();

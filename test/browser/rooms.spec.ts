@@ -12,6 +12,7 @@ const rooms = [
   ['/controls', 'Controls'],
   ['/subjects', 'Data subjects'],
   ['/inventory', 'Record of processing'],
+  ['/policy', 'Privacy policy'],
   ['/users', 'Users'],
   ['/customers', 'Customers'],
   ['/profile', 'Your account'],

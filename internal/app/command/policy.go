@@ -51,12 +51,16 @@ func (c *policyShow) Run(ctx context.Context, t *Terminal) error {
 	}
 	rows := make([][]string, len(in.Settings))
 	for i, s := range in.Settings {
-		rows[i] = []string{s.Path, s.Words}
+		obeyed := "obeyed"
+		if !s.Obeyed {
+			obeyed = "on record only"
+		}
+		rows[i] = []string{s.Path, s.Words, obeyed}
 	}
 	if err := t.say("Version %s is in force.\n", in.Label); err != nil {
 		return err
 	}
-	return t.table("SETTING|WHAT IT SAYS", rows)
+	return t.table("SETTING|WHAT IT SAYS|BY THIS SERVER", rows)
 }
 
 type policyVersions struct {

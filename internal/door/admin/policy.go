@@ -47,6 +47,8 @@ type PolicyWords struct {
 	Path  string `json:"path"`
 	Value string `json:"value"`
 	Words string `json:"words"`
+	// Obeyed says that a part of the server acts on it.
+	Obeyed bool `json:"obeyed"`
 }
 
 // PolicyVersion is one version.
@@ -140,7 +142,7 @@ func policyNow(in policy.InForce) (PolicyNow, error) {
 	text, err := in.Document.Text()
 	out := PolicyNow{Label: in.Label, Text: string(text), Settings: make([]PolicyWords, len(said))}
 	for i, x := range said {
-		out.Settings[i] = PolicyWords(x)
+		out.Settings[i] = PolicyWords{x.Path, x.Value, x.Words, policy.Obeyed(x.Path)}
 	}
 	return out, err
 }

@@ -22,10 +22,11 @@ type PolicyInForce struct {
 
 // PolicySetting is one thing that the policy says.
 type PolicySetting struct {
-	Path  string `json:"path" example:"retention.message records"`
-	Value string `json:"value" example:"90d"`
-	Words string `json:"words" example:"gone after 90 days"`
-	Own   bool   `json:"own" doc:"The customer's own version says it, and not the platform's alone."`
+	Path   string `json:"path" example:"retention.message records"`
+	Value  string `json:"value" example:"90d"`
+	Words  string `json:"words" example:"gone after 90 days"`
+	Obeyed bool   `json:"obeyed" doc:"A part of this server acts on it; what nothing acts on yet is on record only."`
+	Own    bool   `json:"own" doc:"The customer's own version says it, and not the platform's alone."`
 }
 
 // PolicyVersion is one version; every version stays.
@@ -133,7 +134,7 @@ func (a *API) getPolicy(ctx context.Context, who Asker, _ *struct{}) (*policyOut
 		}
 	}
 	for _, s := range all {
-		out.Body.Settings = append(out.Body.Settings, PolicySetting{s.Path, s.Value, s.Words, !out.Body.Platform && outer[s.Path] != s.Value})
+		out.Body.Settings = append(out.Body.Settings, PolicySetting{s.Path, s.Value, s.Words, policy.Obeyed(s.Path), !out.Body.Platform && outer[s.Path] != s.Value})
 	}
 	return out, nil
 }

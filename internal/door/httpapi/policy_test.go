@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -34,6 +35,9 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("narrowed: %+v %+v", verdict, in)
 	}
 	for _, s := range in.Settings {
+		if s.Obeyed != policy.Obeyed(s.Path) {
+			t.Errorf("whether it is obeyed: %+v", s)
+		}
 		if s.Own != (s.Path == "retention.message records") {
 			t.Errorf("whose is %+v", s)
 		}

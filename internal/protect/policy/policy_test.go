@@ -372,6 +372,14 @@ func TestSettingsByPath(t *testing.T) {
 			t.Errorf("%s is %q, want %q", path, settings[path], want)
 		}
 	}
+	if !Obeyed("retention.message records") || !Obeyed("notice.policy") || Obeyed("notice.sub_processor") || Obeyed("recorded") {
+		t.Error("what is obeyed is not told by its path")
+	}
+	for _, path := range obeyed {
+		if !slices.ContainsFunc(said, func(s Said) bool { return s.Path == path || strings.HasPrefix(s.Path, path+".") }) {
+			t.Errorf("%s is said to be obeyed, and no policy says it", path)
+		}
+	}
 	back, err := From(settings)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,15 @@ type Said struct {
 	Words string // "TLS offered"
 }
 
+// obeyed are the settings that a part of this server acts on; a path stands for
+// all below it. What is not here is on record, and said to be no more than that.
+var obeyed = []string{"retention", "record", "notice.policy"}
+
+// Obeyed reports whether a part of this server acts on a setting.
+func Obeyed(path string) bool {
+	return slices.ContainsFunc(obeyed, func(o string) bool { return path == o || strings.HasPrefix(path, o+".") })
+}
+
 // Says lists what the document says, by path.
 func (d *Document) Says() ([]Said, error) {
 	var list []Said

@@ -1485,6 +1485,8 @@ export interface components {
             items: components["schemas"]["PolicyProfile"][];
         };
         PolicySetting: {
+            /** @description A part of this server acts on it; what nothing acts on yet is on record only. */
+            obeyed: boolean;
             /** @description The customer's own version says it, and not the platform's alone. */
             own: boolean;
             /** @example retention.message records */

@@ -1,4 +1,15 @@
-import { Button, Code, Collapse, Group, Select, Stack, Text, Textarea, TextInput } from '@mantine/core';
+import {
+  Button,
+  Code,
+  Collapse,
+  Group,
+  Select,
+  SimpleGrid,
+  Stack,
+  Text,
+  Textarea,
+  TextInput,
+} from '@mantine/core';
 import { IconHistory } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -16,7 +27,6 @@ import { type Column, DataTable } from '../parts/table';
 import { t } from '../texts';
 
 const redactions = ['keep', 'truncate', 'hash', 'drop'];
-const tracking = ['allowed', 'consent', 'off'];
 
 /** The settings that most people need, and what each can be; no list: a time. */
 const main: { path: string; choices?: string[] }[] = [
@@ -24,13 +34,10 @@ const main: { path: string; choices?: string[] }[] = [
   { path: 'retention.conversations' },
   { path: 'record.inbound.subject', choices: redactions },
   { path: 'record.inbound.sender_ip', choices: redactions },
+  { path: 'record.inbound.sender', choices: redactions },
   { path: 'record.outbound.subject', choices: redactions },
-  { path: 'tls.mx', choices: ['offered', '1.2', '1.3'] },
-  { path: 'tls.outbound', choices: ['opportunistic', 'required', 'verified'] },
-  { path: 'tracking.opens', choices: tracking },
-  { path: 'tracking.clicks', choices: tracking },
-  { path: 'staff', choices: ['role', 'grant'] },
-  { path: 'preview', choices: ['allowed', 'off'] },
+  { path: 'record.outbound.recipient', choices: redactions },
+  { path: 'notice.policy' },
 ];
 
 type Draft = { text?: string; settings?: Record<string, string>; note?: string };
@@ -137,30 +144,30 @@ function Main({ policy }: { policy: InForce }) {
         return review({ settings: changed }, () => setChanged({}));
       }}
     >
-      {main.map(({ path, choices }) => {
-        const label = t.policy.fields[path];
-        const value = changed[path] ?? now.get(path) ?? '';
-        return choices ? (
-          <Select
-            key={path}
-            label={label}
-            value={value}
-            allowDeselect={false}
-            maw={420}
-            data={choices.map((c) => ({ value: c, label: t.policy.choices[c] ?? c }))}
-            onChange={(v) => put(path, v ?? '')}
-          />
-        ) : (
-          <TextInput
-            key={path}
-            label={label}
-            description={t.policy.spanHint}
-            value={value}
-            maw={420}
-            onChange={(e) => put(path, e.currentTarget.value)}
-          />
-        );
-      })}
+      <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="md">
+        {main.map(({ path, choices }) => {
+          const label = t.policy.fields[path];
+          const value = changed[path] ?? now.get(path) ?? '';
+          return choices ? (
+            <Select
+              key={path}
+              label={label}
+              value={value}
+              allowDeselect={false}
+              data={choices.map((c) => ({ value: c, label: t.policy.choices[c] ?? c }))}
+              onChange={(v) => put(path, v ?? '')}
+            />
+          ) : (
+            <TextInput
+              key={path}
+              label={label}
+              description={t.policy.spanHint}
+              value={value}
+              onChange={(e) => put(path, e.currentTarget.value)}
+            />
+          );
+        })}
+      </SimpleGrid>
       {missing && (
         <Text size="sm" c="var(--app-bad)" role="alert">
           {t.policy.nothing}
@@ -173,12 +180,49 @@ function Main({ policy }: { policy: InForce }) {
 const says: Column<PolicySetting>[] = [
   { id: 'path', title: t.policy.setting, lead: true, wrap: true, cell: (s) => <code>{s.path}</code> },
   { id: 'words', title: t.policy.says, wrap: true, grow: true, cell: (s) => s.words },
+  {
+    id: 'obeyed',
+    title: t.policy.obeyedBy,
+    cell: (s) =>
+      s.obeyed ? (
+        t.policy.obeyed
+      ) : (
+        <Text span size="sm" c="dimmed">
+          {t.policy.onRecord}
+        </Text>
+      ),
+  },
 ];
 const whose: Column<PolicySetting> = {
   id: 'whose',
   title: t.policy.whose,
   cell: (s) => (s.own ? t.policy.own : t.policy.platform),
 };
+
+function Everything({ policy }: { policy: InForce }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <Block
+      title={t.policy.inForce(policy.label)}
+      text={t.policy.inForceText(policy.settings.length)}
+      flush={open}
+      aside={
+        <Button size="compact-sm" variant="default" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {open ? t.common.close : t.policy.showAll}
+        </Button>
+      }
+    >
+      {open && (
+        <DataTable
+          label={t.policy.all}
+          columns={policy.platform ? says : [...says, whose]}
+          rows={policy.settings}
+          rowKey={(s) => s.path}
+        />
+      )}
+    </Block>
+  );
+}
 
 const scheduled = (v: PolicyVersion) =>
   !v.withdrawn_at && (parseTime(v.effective_at)?.getTime() ?? 0) > Date.now();
@@ -334,15 +378,8 @@ export function Policy() {
                 <Main policy={policy} />
               </Block>
             )}
-            <Block title={t.policy.inForce(policy.label)} flush>
-              <DataTable
-                label={t.policy.all}
-                columns={policy.platform ? says : [...says, whose]}
-                rows={policy.settings}
-                rowKey={(s) => s.path}
-              />
-            </Block>
             <Versions manage={manage} />
+            <Everything policy={policy} />
             {manage && policy.platform && <Profiles />}
             {manage && <AsText key={policy.label} policy={policy} />}
           </Stack>
