@@ -104,11 +104,11 @@ const maxDocument = 64 << 10
 // the line where the text itself is at fault.
 func Parse(text []byte) (*Document, error) {
 	if len(text) > maxDocument {
-		return nil, fault.Field("policy", "A policy has at most 64 KiB of text.")
+		return nil, fault.New(fault.Invalid, "A policy has at most 64 KiB of text.")
 	}
 	d := &Document{}
 	if err := plain.Decode(text, d, yaml.CustomUnmarshaler(unmarshalKeeping)); err != nil {
-		return nil, fault.Field("policy", "The policy cannot be read: "+err.Error())
+		return nil, fault.New(fault.Invalid, "The policy cannot be read: "+err.Error())
 	}
 	return d, d.check()
 }
@@ -233,5 +233,5 @@ func refused(wrong []error) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return fault.Field("policy", "The policy cannot hold: "+strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; ")+".")
+	return fault.New(fault.Invalid, "The policy cannot hold: "+strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "; ")+".")
 }
