@@ -39,10 +39,10 @@ func TestOneSecondDecidesInEveryStore(t *testing.T) {
 				rule := h.rule(t, p.category)
 				at := h.Clock.Now()
 				p.plant(t, h)
-				if _, err := rule.Purge(t.Context(), at.Add(-time.Second)); err != nil || !p.there(t, h) {
+				if _, err := rule.Purge(t.Context(), scope.Everyone, at.Add(-time.Second)); err != nil || !p.there(t, h) {
 					t.Errorf("%s: one second too young went, %v", p.category, err)
 				}
-				if n, err := rule.Purge(t.Context(), h.Clock.Now().Add(time.Second)); err != nil || n == 0 || p.there(t, h) {
+				if n, err := rule.Purge(t.Context(), scope.Everyone, h.Clock.Now().Add(time.Second)); err != nil || n == 0 || p.there(t, h) {
 					t.Errorf("%s: one second too old stayed (%d went), %v", p.category, n, err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 
 	"mailvow/internal/app/probes"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
@@ -77,7 +78,7 @@ func (h *House) openTrust() error {
 	})
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
-		Policy: h.policyLabel, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
 	if err != nil {
 		return err
@@ -87,19 +88,23 @@ func (h *House) openTrust() error {
 
 // purges are the rules by which each category's period is kept.
 func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
-	records := func(ctx context.Context, before time.Time) (int, error) {
-		n, err := h.history.Purge(ctx, before)
+	records := func(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
+		n, err := h.history.Purge(ctx, in, before)
 		if err == nil && n > 0 {
 			_, err = h.index.Purge(ctx)
 		}
 		return n, err
 	}
-	own := func(purge func(context.Context) (int, error)) func(context.Context, time.Time) (int, error) {
-		return func(ctx context.Context, _ time.Time) (int, error) { return purge(ctx) }
+	// These are everybody's alike: no policy sets their periods.
+	own := func(purge func(context.Context) (int, error)) func(context.Context, scope.Scope, time.Time) (int, error) {
+		return func(ctx context.Context, _ scope.Scope, _ time.Time) (int, error) { return purge(ctx) }
+	}
+	common := func(purge func(context.Context, time.Time) (int, error)) func(context.Context, scope.Scope, time.Time) (int, error) {
+		return func(ctx context.Context, _ scope.Scope, before time.Time) (int, error) { return purge(ctx, before) }
 	}
 	return []retain.Rule{
 		{Category: "message records", Purge: records, Oldest: h.history.Oldest},
-		{Category: "searched subjects", Purge: h.words.Purge, Oldest: h.words.Oldest},
+		{Category: "searched subjects", By: "message records", Purge: h.words.Purge, Oldest: h.words.Oldest},
 		{Category: "conversations", Purge: h.history.PurgeConversations, Oldest: h.history.OldestConversation},
 		{Category: "stored answers", Purge: h.purgeBy("door/httpapi")},
 		{Category: "job", Purge: h.purgeBy("keep/job")},
@@ -107,18 +112,19 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
 		{Category: "counts", Purge: h.tally.Purge},
-		{Category: "erasure ledger", Purge: ledger.Purge, Oldest: ledger.Oldest},
-		{Category: "message bodies", Age: 24 * time.Hour, Purge: h.sweepBlobs},
+		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
+		{Category: "message bodies", Age: 24 * time.Hour, Purge: common(h.sweepBlobs)},
 	}
 }
 
-// purgeBy runs a package's query named purge, which takes the time.
-func (h *House) purgeBy(pkg string) func(context.Context, time.Time) (int, error) {
+// purgeBy runs a package's query named purge, which takes the time and the scope.
+func (h *House) purgeBy(pkg string) func(context.Context, scope.Scope, time.Time) (int, error) {
 	set := h.db.Set(pkg)
-	return func(ctx context.Context, before time.Time) (int, error) {
+	return func(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
 		var n int64
+		all, tenant := in.Args()
 		err := h.db.Change(ctx, "purge "+pkg, func(tx *db.Tx) (err error) {
-			n, err = tx.Do(ctx, set, "purge", before)
+			n, err = tx.Do(ctx, set, "purge", before, all, tenant)
 			return err
 		})
 		return int(n), err
@@ -148,24 +154,18 @@ const (
 )
 
 // keyPeriods say when the keys of a class are no longer needed. Account and
-// platform keys live as long as the contract. A day more than the rows is for
-// what was sealed just before midnight and for slow clocks. Transit keys go within
+// platform keys live as long as the contract. Transit keys go within
 // transitGone of their hour's end.
 func (h *House) keyPeriods() []retain.Keys {
-	const day = 24 * time.Hour
-	of := func(category string) time.Duration {
-		k, _ := h.inventory.Category(category)
-		return k.Period.Ceiling + day
-	}
 	content := retain.Keys{Class: vault.Content, After: h.queue.KeysAfter(), Needs: []string{"stored answers"}, Survivors: h.queue.Rewrap}
 	if h.Dev { // caught mail is sealed as content too, and stays longer
-		content.After = max(content.After, of("caught mail"))
+		content.Of = []string{"caught mail"}
 		content.Needs = append(content.Needs, "caught mail")
 	}
 	return []retain.Keys{
 		{Class: vault.Transit, After: queue.TransitAfter, Every: transitEvery, Survivors: h.queue.LeaveTransit},
 		content,
-		{Class: vault.Trace, After: of("message records"), Needs: []string{"message records", "searched subjects"}},
-		{Class: vault.Transcript, After: of("conversations"), Needs: []string{"conversations"}},
+		{Class: vault.Trace, Of: []string{"message records"}, Needs: []string{"message records", "searched subjects"}},
+		{Class: vault.Transcript, Of: []string{"conversations"}, Needs: []string{"conversations"}},
 	}
 }

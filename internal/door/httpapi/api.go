@@ -216,7 +216,7 @@ func (a *API) document() huma.Config {
 func (a *API) Purge(ctx context.Context) (int, error) {
 	var n int64
 	err := a.parts.DB.Change(ctx, "purge stored answers", func(tx *db.Tx) (err error) {
-		n, err = tx.Do(ctx, a.set, "purge", tx.Now().Add(-keepAnswers))
+		n, err = tx.Do(ctx, a.set, "purge", tx.Now().Add(-keepAnswers), 1, 0)
 		return err
 	})
 	return int(n), fault.Wrap(err, "purge stored answers")

@@ -29,4 +29,4 @@ update http_idempotency set status = $3, sealed = $4 where tenant = $1 and hash 
 delete from http_idempotency where tenant = $1 and hash = $2 and status = 0
 
 -- query: purge
-delete from http_idempotency where created < $1
+delete from http_idempotency where created < $1 and ($2 = 1 or tenant = $3)

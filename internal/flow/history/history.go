@@ -58,7 +58,8 @@ type History struct {
 	begin     *db.Bulk
 	offset    *db.Bulk
 	index     *Index // nil until OpenIndex
-	words     Words  // nil until FindBy
+	purged    reached
+	words     Words // nil until FindBy
 }
 
 // New opens history on a database that has its Schema.

@@ -155,10 +155,10 @@ select id, at from conversation order by id limit 1
 
 -- query: purge
 delete from history where pos in (
-  select pos from history where pos >= $1 and pos < $2 and at < $3 order by pos limit $4)
+  select pos from history where pos >= $1 and pos < $2 and at < $3 and ($5 = 1 or tenant = $6) order by pos limit $4)
 
 -- query: purge_conversations
-delete from conversation where id in (select id from conversation where id < $1 order by id limit $2)
+delete from conversation where id in (select id from conversation where id >= $3 and id < $1 and ($4 = 1 or tenant = $5) order by id limit $2)
 
 -- query: oldest
 select coalesce(min(at), 0) from history

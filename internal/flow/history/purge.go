@@ -2,79 +2,150 @@ package history
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 )
 
 // purgeRows is how many rows one transaction of a purge looks at.
 const purgeRows = 1000
 
-// Purge deletes the events that are older than a time and says how many. Rows
-// stand in the order of their time, so it reads no further than the first
-// thousand that are young.
-func (h *History) Purge(ctx context.Context, before time.Time) (int, error) {
+// Purge deletes a scope's events that are older than a time and says how many.
+// Rows stand in the order of their time, so it reads no further than the first
+// thousand that are young; of one customer's it goes on where it was last time.
+func (h *History) Purge(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
 	nodes, err := h.nodes(ctx)
 	if err != nil {
 		return 0, err
 	}
 	total := 0
 	for _, node := range nodes {
-		from, end := Position{Node: node}.pos(), Position{Node: node + 1}.pos()
-		for {
-			last, n, err := h.purgePage(ctx, from, end, before)
-			total += n
-			if err != nil {
-				return total, fault.Wrap(err, "purge history")
-			}
-			if n == 0 {
-				break
-			}
-			from = last + 1
+		n, err := h.purgeNode(ctx, in, node, before)
+		total += n
+		if err != nil {
+			return total, fault.Wrap(err, "purge history")
 		}
 	}
 	return total, nil
 }
 
-// purgePage deletes what is due among the next rows of a node.
-func (h *History) purgePage(ctx context.Context, from, end int64, before time.Time) (last int64, n int, err error) {
-	err = h.db.Change(ctx, "purge history", func(tx *db.Tx) error {
-		due := false
-		last, n = 0, 0
-		err := tx.Each(ctx, h.set, "first_rows", []any{from, end, purgeRows}, func(scan func(...any) error) error {
-			var at int64
-			err := scan(&last, &at)
-			due = due || at < clock.Micros(before)
-			return err
-		})
-		if err != nil || !due {
-			return err
+func (h *History) purgeNode(ctx context.Context, in scope.Scope, node int, before time.Time) (int, error) {
+	from, end := Position{Node: node}.pos(), Position{Node: node + 1}.pos()
+	tenant, one := in.ID()
+	mark := reach{tenant, node}
+	if one {
+		from = max(from, h.purged.get(mark))
+	}
+	for total := 0; ; {
+		p, err := h.purgePage(ctx, in, from, end, before)
+		total += p.gone
+		if err != nil {
+			return total, err
 		}
-		count, err := tx.Do(ctx, h.set, "purge", from, last+1, clock.Micros(before), purgeRows)
-		n = int(count)
-		return err
-	})
-	return last, n, err
+		if !p.due || p.last < from {
+			return total, nil
+		}
+		from = p.last + 1
+		if one && !p.young { // nothing of anybody before this one is left to become due
+			h.purged.set(mark, from)
+		}
+	}
 }
 
-// PurgeConversations deletes the conversations that began before a time.
-func (h *History) PurgeConversations(ctx context.Context, before time.Time) (int, error) {
-	total := 0
-	for {
+// page is what purgePage saw of the next rows of a node.
+type page struct {
+	last  int64
+	due   bool // some row, of whomever, is old enough
+	young bool // some row is not
+	gone  int
+}
+
+// purgePage deletes what is due among the next rows of a node.
+func (h *History) purgePage(ctx context.Context, in scope.Scope, from, end int64, before time.Time) (p page, err error) {
+	all, tenant := in.Args()
+	err = h.db.Change(ctx, "purge history", func(tx *db.Tx) error {
+		p = page{}
+		err := tx.Each(ctx, h.set, "first_rows", []any{from, end, purgeRows}, func(scan func(...any) error) error {
+			var at int64
+			err := scan(&p.last, &at)
+			old := at < clock.Micros(before)
+			p.due, p.young = p.due || old, p.young || !old
+			return err
+		})
+		if err != nil || !p.due {
+			return err
+		}
+		count, err := tx.Do(ctx, h.set, "purge", from, p.last+1, clock.Micros(before), purgeRows, all, tenant)
+		p.gone = int(count)
+		return err
+	})
+	return p, err
+}
+
+// reach is how far the records of a customer were purged on a node.
+type reach struct {
+	tenant ids.Tenant
+	node   int
+}
+
+// reached holds, in memory, from where the next purge of a customer goes on: with
+// a start it begins at the oldest row again.
+type reached struct {
+	mu   sync.Mutex
+	from map[reach]int64
+}
+
+func (r *reached) get(k reach) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.from[k]
+}
+
+func (r *reached) set(k reach, from int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.from == nil {
+		r.from = map[reach]int64{}
+	}
+	r.from[k] = from
+}
+
+// PurgeConversations deletes a scope's conversations that began before a time. Of
+// one customer's it goes on where it was last time.
+func (h *History) PurgeConversations(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
+	all, tenant := in.Args()
+	owner, one := in.ID()
+	mark, from := reach{owner, conversationNode}, int64(0)
+	if one {
+		from = h.purged.get(mark)
+	}
+	cut := int64(ids.FirstAt[ids.Attempt](before))
+	for total := 0; ; {
 		var n int64
 		err := h.db.Change(ctx, "purge conversations", func(tx *db.Tx) (err error) {
-			n, err = tx.Do(ctx, h.set, "purge_conversations", int64(ids.FirstAt[ids.Attempt](before)), purgeRows)
+			n, err = tx.Do(ctx, h.set, "purge_conversations", cut, purgeRows, from, all, tenant)
 			return err
 		})
 		total += int(n)
+		if done := int64(ids.FirstAt[ids.Attempt](before.Add(-late))); err == nil && n < purgeRows && one && done > from {
+			h.purged.set(mark, done)
+		}
 		if err != nil || n < purgeRows {
 			return total, fault.Wrap(err, "purge conversations")
 		}
 	}
 }
+
+// late is by how much a conversation may be written after it began.
+const late = 24 * time.Hour
+
+// conversationNode stands for the conversations, which are no node's.
+const conversationNode = -1
 
 // Oldest is the time of the oldest event, or zero.
 func (h *History) Oldest(ctx context.Context) (time.Time, error) {

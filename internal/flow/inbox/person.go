@@ -12,15 +12,15 @@ import (
 )
 
 // Purge deletes what was caught before a time.
-func (b *Inbox) Purge(ctx context.Context, before time.Time) (int, error) {
+func (b *Inbox) Purge(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
 	total := 0
 	for {
-		page, err := b.List(ctx, scope.Everyone, ids.FirstAt[ids.Caught](before), 200)
+		page, err := b.List(ctx, in, ids.FirstAt[ids.Caught](before), 200)
 		if err != nil || len(page) == 0 {
 			return total, err
 		}
 		for _, i := range page {
-			if err := b.Delete(ctx, scope.Everyone, i.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			if err := b.Delete(ctx, in, i.ID); err != nil && !fault.Is(err, fault.NotFound) {
 				return total, err
 			}
 			total++

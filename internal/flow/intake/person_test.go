@@ -306,13 +306,13 @@ func TestPurgeTakesWhatIsOlder(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := events[len(events)-1].At
-		if n, err := p.history.Purge(t.Context(), at.Add(-time.Second)); n != 0 || err != nil {
+		if n, err := p.history.Purge(t.Context(), scope.Everyone, at.Add(-time.Second)); n != 0 || err != nil {
 			t.Errorf("one second too young: %d went, %v", n, err)
 		}
 		if oldest, err := p.history.Oldest(t.Context()); err != nil || oldest.After(at) {
 			t.Errorf("oldest %v, %v", oldest, err)
 		}
-		if n, err := p.history.Purge(t.Context(), at.Add(time.Second)); n != len(events) || err != nil {
+		if n, err := p.history.Purge(t.Context(), scope.Everyone, at.Add(time.Second)); n != len(events) || err != nil {
 			t.Errorf("one second too old: %d of %d went, %v", n, len(events), err)
 		}
 	})

@@ -187,11 +187,12 @@ func (p *Point) add(k history.Kind, n int64) {
 	}
 }
 
-// Purge drops the counts of minutes before a time.
-func (t *Tally) Purge(ctx context.Context, before time.Time) (int, error) {
+// Purge drops a scope's counts of minutes before a time.
+func (t *Tally) Purge(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
+	all, tenant := in.Args()
 	var n int64
 	err := t.db.Change(ctx, "purge counts", func(tx *db.Tx) (err error) {
-		n, err = tx.Do(ctx, t.set, "purge", before.Unix()/60)
+		n, err = tx.Do(ctx, t.set, "purge", before.Unix()/60, all, tenant)
 		return err
 	})
 	return int(n), fault.Wrap(err, "purge counts")

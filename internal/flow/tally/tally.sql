@@ -19,4 +19,4 @@ select (minute - $3) / $4, kind, sum(n) from tally
 where minute >= $3 and minute < $5 and ($1 = 1 or tenant = $2) group by 1, 2
 
 -- query: purge
-delete from tally where minute < $1
+delete from tally where minute < $1 and ($2 = 1 or tenant = $3)

@@ -66,7 +66,7 @@ func TestTally(t *testing.T) {
 			t.Errorf("%+v %v", all, err)
 		}
 		clock.Wind(period + time.Hour)
-		if n, err := tally.Purge(t.Context(), clock.Now().Add(-90*24*time.Hour)); err != nil || n != 8 {
+		if n, err := tally.Purge(t.Context(), scope.Everyone, clock.Now().Add(-90*24*time.Hour)); err != nil || n != 8 {
 			t.Errorf("purged %d rows: %v", n, err)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/column"
 	"mailvow/internal/keep/db"
 )
@@ -22,15 +23,16 @@ const (
 	mostHours = 1000
 )
 
-// Purge drops the subjects of messages that were accepted before a time, with the
+// Purge drops the subjects of a scope's messages that were accepted before a time, with the
 // keys of their chunks, and says how many chunks it deleted or rewrote.
-func (x *Words) Purge(ctx context.Context, before time.Time) (int, error) {
+func (x *Words) Purge(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
+	all, tenant := in.Args()
 	cut := int64(ids.FirstAt[ids.Message](before))
 	total := 0
 	for {
 		var n int64
 		err := x.db.Change(ctx, "purge subjects", func(tx *db.Tx) (err error) {
-			n, err = tx.Do(ctx, x.set, "purge", cut, purgeParts)
+			n, err = tx.Do(ctx, x.set, "purge", cut, purgeParts, all, tenant)
 			return err
 		})
 		total += int(n)
@@ -42,7 +44,7 @@ func (x *Words) Purge(ctx context.Context, before time.Time) (int, error) {
 		}
 	}
 	for {
-		n, err := x.purgeStraddling(ctx, cut)
+		n, err := x.purgeStraddling(ctx, in, cut)
 		total += n
 		if err != nil || n < purgeParts {
 			return total, fault.Wrap(err, "purge subjects")
@@ -51,10 +53,11 @@ func (x *Words) Purge(ctx context.Context, before time.Time) (int, error) {
 }
 
 // purgeStraddling rewrites parts that hold both what is due and what is not.
-func (x *Words) purgeStraddling(ctx context.Context, cut int64) (int, error) {
+func (x *Words) purgeStraddling(ctx context.Context, in scope.Scope, cut int64) (int, error) {
+	all, tenant := in.Args()
 	var list []column.Place
 	end := endOf(column.HourOf(ids.Message(cut).Time()))
-	err := x.set.Each(ctx, "straddling", []any{cut, end, purgeParts}, func(scan func(...any) error) error {
+	err := x.set.Each(ctx, "straddling", []any{cut, end, purgeParts, all, tenant}, func(scan func(...any) error) error {
 		var p column.Place
 		err := scan(&p.Part, &p.Tenant, &p.Field, &p.Hour)
 		list = append(list, p)

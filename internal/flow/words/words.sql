@@ -80,11 +80,11 @@ select part, entries, first, last from chunk
 where tenant = $1 and field = $2 and hour = $3 order by first, part
 
 -- query: purge
-delete from chunk where part in (select part from chunk where last < $1 order by last limit $2)
+delete from chunk where part in (select part from chunk where last < $1 and ($3 = 1 or tenant = $4) order by last limit $2)
 
 -- query: straddling
 -- A loose list: at a moment each customer has a part or two.
-select part, tenant, field, hour from chunk where last >= $1 and last < $2 and first < $1 limit $3
+select part, tenant, field, hour from chunk where last >= $1 and last < $2 and first < $1 and ($4 = 1 or tenant = $5) limit $3
 
 -- query: oldest
 select first from chunk order by last limit 1

@@ -354,10 +354,10 @@ func TestPurgeDecidesByTheMessage(t *testing.T) {
 		if first, err := d.words.Oldest(d.Context()); err != nil || !first.Equal(old.Time()) {
 			d.Errorf("%v %v", first, err)
 		}
-		if n, err := d.words.Purge(d.Context(), cut); err != nil || n != 2 {
+		if n, err := d.words.Purge(d.Context(), scope.Everyone, cut); err != nil || n != 2 {
 			d.Errorf("%d %v", n, err)
 		}
-		if n, err := d.words.Purge(d.Context(), cut); err != nil || n != 0 {
+		if n, err := d.words.Purge(d.Context(), scope.Everyone, cut); err != nil || n != 0 {
 			d.Errorf("again: %d %v", n, err)
 		}
 		d.finds(scope.Tenant(alice), "plan", young)

@@ -177,7 +177,7 @@ func (s *Store) Cancel(ctx context.Context, sc scope.Scope, id ids.Job) error {
 func (s *Store) Purge(ctx context.Context, before time.Time) (int64, error) {
 	var n int64
 	err := s.db.Change(ctx, "purge jobs", func(tx *db.Tx) (err error) {
-		n, err = tx.Do(ctx, s.set, "purge", before)
+		n, err = tx.Do(ctx, s.set, "purge", before, 1, 0)
 		return err
 	})
 	return n, err

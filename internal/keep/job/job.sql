@@ -70,4 +70,4 @@ update job set state = 'cancelled', until = 0, changed = $4, input = null, curso
 where id = $1 and ($2 = 1 or tenant = $3) and state in ('waiting', 'running')
 
 -- query: purge
-delete from job where state in ('done', 'failed', 'cancelled') and changed < $1
+delete from job where state in ('done', 'failed', 'cancelled') and changed < $1 and ($2 = 1 or tenant = $3)

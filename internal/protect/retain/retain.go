@@ -21,10 +21,12 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 )
 
 // Rule purges one category.
@@ -33,9 +35,12 @@ type Rule struct {
 	// Age is for a category without a ceiling whose remains are swept, such as
 	// blobs that no row refers to; zero is the category's ceiling.
 	Age time.Duration
-	// Purge removes everything older than before, in short transactions, and says
-	// how many records went. A repeat after a crash goes on.
-	Purge func(ctx context.Context, before time.Time) (int, error)
+	// By is the category whose period in the policy counts, where it is not the
+	// rule's own: what is held of message records goes with them.
+	By string
+	// Purge removes everything of a scope that is older than before, in short
+	// transactions, and says how many records went. A repeat after a crash goes on.
+	Purge func(ctx context.Context, in scope.Scope, before time.Time) (int, error)
 	// Oldest is the time of the oldest record, or zero; nil where the store
 	// cannot tell.
 	Oldest func(ctx context.Context) (time.Time, error)
@@ -44,8 +49,11 @@ type Rule struct {
 // Keys ends the epoch keys of one class.
 type Keys struct {
 	Class vault.Class
-	// After is how long after its epoch's end a key is needed.
+	// After is how long after its epoch's end a key is needed at the least.
 	After time.Duration
+	// Of are categories that the class seals: a customer's key is needed until
+	// Slack after their periods. A day is for slow clocks.
+	Of []string
 	// Every is between two looks for keys whose time is over; zero: at each pass.
 	Every time.Duration
 	// Needs are categories whose purge must have gone well before.
@@ -67,9 +75,21 @@ type Config struct {
 	IDs       *ids.Source
 	Clock     clock.Clock
 	Observe   *observe.Observer
-	Policy    func(ids.Tenant) string // the label of the policy in force
-	Every     time.Duration           // between two passes; an hour when zero
+	Policies  Policies      // nil: the inventory's periods hold for everybody
+	Every     time.Duration // between two passes; an hour when zero
 }
+
+// Policies say what is in force at a moment; policy.Store does.
+type Policies interface {
+	// For is the policy of a customer, or with the zero tenant the platform's.
+	For(id ids.Tenant, t time.Time) policy.InForce
+	// Narrower are those of the customers who have one of their own.
+	Narrower(t time.Time) map[ids.Tenant]policy.InForce
+}
+
+// slack is what a key outlives the rows that it sealed: for what was sealed just
+// before its epoch's end, and for slow clocks.
+const slack = 24 * time.Hour
 
 // Engine purges. One process at a time runs it.
 type Engine struct {
@@ -84,9 +104,6 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	if c.Every == 0 {
 		c.Every = time.Hour
-	}
-	if c.Policy == nil {
-		c.Policy = func(ids.Tenant) string { return "1" }
 	}
 	if c.Nudge == nil {
 		c.Nudge = func() {}
@@ -117,14 +134,6 @@ func New(c Config) (*Engine, error) {
 		c.Observe.Metrics.MustRegister(e.failing)
 	}
 	return e, nil
-}
-
-func (e *Engine) period(r Rule) time.Duration {
-	if r.Age > 0 {
-		return r.Age
-	}
-	k, _ := e.Inventory.Category(r.Category)
-	return max(k.Period.Ceiling, k.Period.Floor)
 }
 
 // Pass purges everything that is due now. Every category is tried, whatever
@@ -175,42 +184,57 @@ func (e *Engine) destroyAll(ctx context.Context, keys []Keys, failed map[string]
 	return errors.Join(wrong...)
 }
 
-// purge runs one rule and writes down how it went.
+// purge runs one rule for everybody and for those whose policy is another, and
+// writes down how it went.
 func (e *Engine) purge(ctx context.Context, r Rule) (int, error) {
-	period := e.period(r)
-	before := e.Clock.Now().Add(-period)
-	n, err := r.Purge(ctx, before)
-	if err == nil && n > 0 {
-		err = e.record(ctx, &evidence.Purge{Before: evidence.On(before), Category: r.Category, Count: int64(n), Policy: e.Policy(0)})
+	now := e.Clock.Now()
+	plan, err := e.plan(ctx, r, now)
+	total := 0
+	for _, p := range plan {
+		var n int
+		if err == nil {
+			n, err = e.purgeOf(ctx, r, p)
+		}
+		total += n
 	}
 	var oldest time.Time
 	if err == nil && r.Oldest != nil {
-		if oldest, err = r.Oldest(ctx); err == nil && !oldest.IsZero() && oldest.Before(before) {
+		if oldest, err = r.Oldest(ctx); err == nil && !oldest.IsZero() && oldest.Before(plan[0].before) {
 			err = fault.New(fault.Internal, "something older than the period is still there")
 		}
 	}
-	return n, errors.Join(err, e.note(ctx, r.Category, period, before, n, oldest, err))
+	before := e.cut(r, 0, now)
+	return total, errors.Join(err, e.note(ctx, r.Category, now.Sub(before), before, total, oldest, err))
+}
+
+func (e *Engine) purgeOf(ctx context.Context, r Rule, p purge) (int, error) {
+	n, err := r.Purge(ctx, p.in, p.before)
+	if err == nil && n > 0 {
+		err = e.record(ctx, p.tenant, &evidence.Purge{Before: evidence.On(p.before), Category: r.Category, Count: int64(n), Policy: e.label(p.tenant)})
+	}
+	return n, err
 }
 
 // destroy ends the keys of a class in every customer's folder.
 func (e *Engine) destroy(ctx context.Context, k Keys, failed map[string]bool) error {
-	before, total, err := e.Clock.Now().Add(-k.After), 0, error(nil)
+	now := e.Clock.Now()
+	before, total, err := e.keysCut(k, 0, now), 0, error(nil)
 	for _, need := range k.Needs {
 		if failed[need] {
 			err = fault.New(fault.Unavailable, "the keys wait until "+need+" are purged")
 		}
 	}
 	if err == nil {
-		total, err = e.destroyDue(ctx, k, before)
+		total, err = e.destroyDue(ctx, k, now)
 	}
-	return errors.Join(err, e.note(ctx, keysName(k), k.After, before, total, time.Time{}, err))
+	return errors.Join(err, e.note(ctx, keysName(k), now.Sub(before), before, total, time.Time{}, err))
 }
 
 // destroyDue first has the survivors of all customers sealed again, in one go
 // through the store, and then ends exactly the keys that were looked for. What
 // was destroyed is recorded also when a later customer's keys fail.
-func (e *Engine) destroyDue(ctx context.Context, k Keys, before time.Time) (total int, err error) {
-	due, since, err := e.due(ctx, k.Class, before)
+func (e *Engine) destroyDue(ctx context.Context, k Keys, now time.Time) (total int, err error) {
+	due, since, before, err := e.due(ctx, k, now)
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
@@ -239,22 +263,23 @@ func (e *Engine) destroyDue(ctx context.Context, k Keys, before time.Time) (tota
 	if leaf.Count = int64(total); total > 1 {
 		leaf.Key = 0
 	}
-	return total, errors.Join(err, e.record(ctx, leaf))
+	return total, errors.Join(err, e.record(ctx, 0, leaf))
 }
 
-// due lists, by customer, the epochs of a class that had ended before a time, and
-// when the first of them began.
-func (e *Engine) due(ctx context.Context, class vault.Class, before time.Time) (due [][]vault.Epoch, since time.Time, err error) {
+// due lists, by customer, the epochs of a class whose time is over, when the
+// first of them began and before when the last of them ended.
+func (e *Engine) due(ctx context.Context, k Keys, now time.Time) (due [][]vault.Epoch, since, before time.Time, err error) {
 	tenants, err := e.Vault.Tenants(ctx)
 	if err != nil {
-		return nil, since, err
+		return nil, since, before, err
 	}
 	for _, t := range tenants {
 		all, err := e.Vault.Epochs(ctx, t)
 		if err != nil {
-			return nil, since, err
+			return nil, since, before, err
 		}
-		over := slices.DeleteFunc(all, func(x vault.Epoch) bool { return x.Class != class || x.Ends.After(before) })
+		cut := e.keysCut(k, t, now)
+		over := slices.DeleteFunc(all, func(x vault.Epoch) bool { return x.Class != k.Class || x.Ends.After(cut) })
 		if len(over) == 0 {
 			continue
 		}
@@ -262,12 +287,15 @@ func (e *Engine) due(ctx context.Context, class vault.Class, before time.Time) (
 		if first := over[0].Starts; since.IsZero() || first.Before(since) {
 			since = first
 		}
+		if cut.After(before) {
+			before = cut
+		}
 	}
-	return due, since, nil
+	return due, since, before, nil
 }
 
-func (e *Engine) record(ctx context.Context, body evidence.Body) error {
-	leaf := evidence.Leaf{ID: ids.New[ids.Leaf](e.IDs), At: evidence.On(e.Clock.Now()), By: evidence.Actor{Role: evidence.BySystem}, Body: body}
+func (e *Engine) record(ctx context.Context, tenant ids.Tenant, body evidence.Body) error {
+	leaf := evidence.Leaf{ID: ids.New[ids.Leaf](e.IDs), At: evidence.On(e.Clock.Now()), By: evidence.Actor{Role: evidence.BySystem}, Tenant: tenant, Body: body}
 	err := e.DB.Change(ctx, "stage the evidence of a purge", func(tx *db.Tx) error { return e.Stage.Stage(ctx, tx, leaf) })
 	e.Nudge()
 	return err

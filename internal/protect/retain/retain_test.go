@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/lab"
@@ -41,7 +42,7 @@ type box struct {
 	deaf   bool // it says that it purged, and did not
 }
 
-func (b *box) purge(_ context.Context, before time.Time) (n int, err error) {
+func (b *box) purge(_ context.Context, _ scope.Scope, before time.Time) (n int, err error) {
 	if b.broken != nil {
 		return 0, b.broken
 	}

@@ -81,6 +81,7 @@ func (e *Engine) States(ctx context.Context) ([]State, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "read how periods are kept")
 	}
+	now := e.Clock.Now()
 	var list []State
 	add := func(name string, period, every time.Duration) {
 		s := known[name]
@@ -92,14 +93,14 @@ func (e *Engine) States(ctx context.Context) ([]State, error) {
 		list = append(list, s)
 	}
 	for _, r := range e.Rules {
-		add(r.Category, e.period(r), e.Every)
+		add(r.Category, now.Sub(e.cut(r, 0, now)), e.Every)
 	}
 	for _, k := range e.Keys {
 		every := e.Every
 		if k.Every > 0 {
 			every = k.Every
 		}
-		add(keysName(k), k.After, every)
+		add(keysName(k), now.Sub(e.keysCut(k, 0, now)), every)
 	}
 	slices.SortFunc(list, func(a, b State) int {
 		switch {
