@@ -7,6 +7,8 @@ import (
 	"encoding/pem"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -169,5 +171,15 @@ func TestServeWithACME(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("no certificate came: ", err)
 		}
+	}
+}
+
+// TestHTTPSSaysSo: browsers are told to come by HTTPS only, by the door that has it.
+func TestHTTPSSaysSo(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	strict(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if got := w.Header().Get("Strict-Transport-Security"); got != "max-age=31536000" {
+		t.Errorf("%q", got)
 	}
 }

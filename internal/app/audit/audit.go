@@ -43,6 +43,9 @@ type Config struct {
 	// Token, From and To are a customer of the auditor's: with a token a canary
 	// is sent. To is From where it is empty.
 	Token, From, To string
+	// Erase erases To as a person afterwards, with all that this customer holds
+	// of it.
+	Erase bool
 	// Patience is how long something is waited for; 20 s when zero.
 	Patience time.Duration
 }

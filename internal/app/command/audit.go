@@ -29,6 +29,7 @@ type auditRun struct {
 	Token       string   `help:"A token of a customer of your own, that may send, read and delete messages: a canary is sent." env:"MAILVOW_AUDIT_TOKEN" placeholder:"TOKEN"`
 	From        string   `help:"The canary's sender." placeholder:"ADDRESS"`
 	To          string   `help:"The canary's recipient; its sender, if it is not given." placeholder:"ADDRESS"`
+	Erase       bool     `help:"Then erase that recipient as a person, with all that your customer holds of them, and verify the certificate."`
 }
 
 // Run audits.
@@ -53,7 +54,7 @@ func (c *auditRun) Run(ctx context.Context, t *Terminal) error {
 }
 
 func (c *auditRun) config(t *Terminal) (audit.Config, error) {
-	out := audit.Config{URL: c.URL, Dir: c.Dir, Clock: clock.Wall{}, Token: c.Token, From: c.From, To: c.To, Doors: map[string]string{}}
+	out := audit.Config{URL: c.URL, Dir: c.Dir, Clock: clock.Wall{}, Token: c.Token, From: c.From, To: c.To, Erase: c.Erase, Doors: map[string]string{}}
 	if c.Token != "" && c.From == "" {
 		return out, fault.Field("from", "With --token, give the canary's sender by --from.")
 	}

@@ -85,6 +85,9 @@ func TestSequencersTakeTurnsOnABucket(t *testing.T) {
 		if c, err := l.Reader().Checkpoint(t.Context()); err != nil || c.Size != 46 {
 			t.Errorf("node %d reads a checkpoint of %d leaves, %v", i, c.Size, err)
 		}
+		if v, err := Audit(t.Context(), given{NewPublished(l.Tiles)}, Seen{Keys: l.Ring.Keys()[:1]}, nil); err != nil || v.Checkpoint.Size != 46 || len(v.Seen.Keys) != 2 {
+			t.Errorf("node %d does not give out the log: %v", i, err)
+		}
 	}
 }
 
