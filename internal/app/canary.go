@@ -91,6 +91,7 @@ func (h *House) openControls() (err error) {
 	h.probed = s
 	h.controls, err = control.New(control.Config{
 		Probes: probes.All(s), Clock: h.Clock, DB: h.db, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids,
+		Observe: h.observe, Alone: h.aloneWithCanary, Customers: h.eachCustomer,
 	})
 	return err
 }

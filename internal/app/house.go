@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/egress"
 	"mailvow/internal/keep/job"
+	"mailvow/internal/keep/leader"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
@@ -132,6 +133,7 @@ func (h *House) openKeep(ctx context.Context) error {
 	}
 	h.onClose(h.db.Close)
 	h.ids = ids.NewSource(h.Clock, h.db.Node(), h.newest(ctx))
+	h.election = leader.New(h.db, h.Clock, h.observe)
 	for _, open := range []func() error{
 		h.openBuckets, func() error { return h.alone(ctx) }, func() error { return h.openVault(ctx, p) }, func() error { return h.openBlobs(p) },
 	} {

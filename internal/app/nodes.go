@@ -167,7 +167,6 @@ const (
 // duties of which one process has each.
 func (h *House) startNodes() {
 	h.knowDoors()
-	h.election = leader.New(h.db, h.Clock, h.observe)
 	h.parts.Go("follow other nodes", h.queue.Keep)
 	h.parts.Go("follow the policy", h.policies.Run)
 	h.every("forget destroyed keys", refreshEvery, h.vault.Refresh)
@@ -185,6 +184,7 @@ func (h *House) startNodes() {
 	if h.has(config.RoleWorker) || h.has(config.RoleDeliver) {
 		h.duty("put back ended nodes", h.repeat("put back ended nodes", putBackEvery, h.putBackEnded))
 	}
+	h.startControls()
 	if h.has(config.RoleWorker) {
 		h.duty("sweep keys", h.repeat("sweep keys", sweepEvery, h.vault.Sweep))
 		h.duty("finish erasures", h.eraser.Run)

@@ -8,7 +8,6 @@ import (
 	"mailvow/internal/app/probes"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
-	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/blob"
@@ -35,27 +34,6 @@ type trust struct {
 
 func (p paths) erasures() string    { return filepath.Join(p.root, "erasures") }
 func (p paths) erasureKeys() string { return filepath.Join(p.keys, "erasures") }
-
-// shownControls implements httpapi.Controls.
-type shownControls struct{ *control.Control }
-
-func (s shownControls) Findings(context.Context) ([]httpapi.Control, error) {
-	var list []httpapi.Control
-	for _, l := range s.List() {
-		c := httpapi.Control{ID: l.ID, Says: l.Says, Kind: string(l.Kind), Status: string(l.Finding.Status), Evidence: l.Finding.Evidence, Probed: l.Probed}
-		if !l.Finding.CheckedAt.IsZero() {
-			at := l.Finding.CheckedAt.UTC()
-			c.CheckedAt = &at
-		}
-		list = append(list, c)
-	}
-	return list, nil
-}
-
-// Run implements httpapi.Controls.
-func (s shownControls) Run(ctx context.Context) error {
-	return s.Check(ctx, func(pledge.Finding) error { return nil })
-}
 
 // openTrust opens what reaches into every store: requests of persons, erasure,
 // retention.

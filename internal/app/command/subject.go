@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
-	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/admin"
 	"mailvow/internal/protect/subject"
 )
@@ -165,72 +163,4 @@ func (c *subjectErase) Run(ctx context.Context, t *Terminal) (err error) {
 	}
 	_, err = io.WriteString(w, strings.TrimSuffix(erased.Certificate, "\n")+"\n")
 	return fault.Wrap(err, "write the certificate")
-}
-
-type controlsCommands struct {
-	List  controlsList  `cmd:"" help:"List the promises."`
-	Check controlsCheck `cmd:"" help:"Probe the running server; exit 1 if a promise is not kept."`
-}
-
-type controlsList struct {
-	reader
-	where
-}
-
-// Run lists.
-func (c *controlsList) Run(ctx context.Context, t *Terminal) error {
-	list, err := call(ctx, t, &c.where, admin.ControlsList, struct{}{})
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return t.answer(list)
-	}
-	var rows [][]string
-	for _, p := range list {
-		rows = append(rows, []string{p.ID, string(p.Status), p.Line, p.Says})
-	}
-	return t.table("PROMISE|LAST SEEN|LINE|WHAT IT SAYS", rows)
-}
-
-type controlsCheck struct {
-	reader
-	where
-	IDs []string `arg:"" optional:"" name:"id" help:"Promises; without any, all."`
-}
-
-// Run prints each finding as it comes.
-func (c *controlsCheck) Run(ctx context.Context, t *Terminal) error {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	r, w := io.Pipe()
-	go func() {
-		w.CloseWithError(admin.Stream(ctx, server, admin.ControlsCheck, admin.Named{IDs: c.IDs}, w))
-	}()
-	failing := false
-	for d := json.NewDecoder(r); ; {
-		var f pledge.Finding
-		err := d.Decode(&f)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		failing = failing || f.Status == pledge.Failing
-		if c.JSON {
-			err = t.answer(f)
-		} else {
-			err = t.say("%-16s %-22s %s", f.Status, f.ID, plain(f.Evidence))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if failing {
-		return errNo
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 )
 
@@ -180,10 +181,12 @@ const (
 
 // Finding is the result of one probe: what was observed, and when.
 type Finding struct {
-	ID        string    `json:"id"` // the promise: "cm-encryption"
-	Status    Status    `json:"status"`
-	Evidence  string    `json:"evidence"`
-	CheckedAt time.Time `json:"checked_at"`
+	ID string `json:"id"` // the promise: "cm-encryption"
+	// Customer is set where the promise was judged under that customer's policy.
+	Customer  ids.Tenant `json:"customer,omitzero"`
+	Status    Status     `json:"status"`
+	Evidence  string     `json:"evidence"`
+	CheckedAt time.Time  `json:"checked_at"`
 }
 
 // Probe shows that a promise holds on the running server, acting as an outsider
@@ -194,4 +197,11 @@ type Probe interface {
 	// Check acts and reports what it saw. An error means that it could not look,
 	// which is reported as failing.
 	Check(context.Context) (Status, string, error)
+}
+
+// Judge is a Probe whose promise says more or less under a customer's own policy.
+type Judge interface {
+	Probe
+	// Judge looks at what is kept for one customer, under the policy in force for them.
+	Judge(ctx context.Context, customer ids.Tenant) (Status, string, error)
 }

@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
@@ -34,8 +35,11 @@ type Eraser interface {
 
 // Controls is protect/control.
 type Controls interface {
-	List() []control.Line
+	List(ctx context.Context, s scope.Scope) ([]control.Line, error)
 	Check(ctx context.Context, yield func(pledge.Finding) error, named ...string) error
+	Map(ctx context.Context, s scope.Scope, of control.Standard) ([]control.MapLine, error)
+	// Assessment is OSCAL assessment results as JSON.
+	Assessment(ctx context.Context, s scope.Scope) (json.RawMessage, error)
 }
 
 // Retention is protect/retain.
@@ -45,14 +49,16 @@ type Retention interface {
 
 // The operations of trust.
 const (
-	SubjectFind     Op[SubjectRef, []Trace]     = "subject/find"
-	SubjectExport   Op[SubjectExportOf, []byte] = "subject/export" // a stream
-	SubjectCorrect  Op[Correction, Count]       = "subject/correct"
-	SubjectRestrict Op[Restriction, Count]      = "subject/restrict"
-	SubjectErase    Op[Erasure, Erased]         = "subject/erase"
-	ControlsList    Op[struct{}, []Promise]     = "controls/list"
-	ControlsCheck   Op[Named, pledge.Finding]   = "controls/check" // a stream, one line of JSON each
-	RetentionList   Op[struct{}, []Kept]        = "retention/list"
+	SubjectFind     Op[SubjectRef, []Trace]           = "subject/find"
+	SubjectExport   Op[SubjectExportOf, []byte]       = "subject/export" // a stream
+	SubjectCorrect  Op[Correction, Count]             = "subject/correct"
+	SubjectRestrict Op[Restriction, Count]            = "subject/restrict"
+	SubjectErase    Op[Erasure, Erased]               = "subject/erase"
+	ControlsList    Op[struct{}, []Promise]           = "controls/list"
+	ControlsCheck   Op[Named, pledge.Finding]         = "controls/check" // a stream, one line of JSON each
+	ControlsMap     Op[StandardOf, []control.MapLine] = "controls/map"
+	ControlsExport  Op[struct{}, []byte]              = "controls/export" // a stream
+	RetentionList   Op[struct{}, []Kept]              = "retention/list"
 )
 
 // SubjectRef names a person, within one customer's data or everywhere.
@@ -109,12 +115,20 @@ type Trace struct {
 // Named are the promises to probe; none means all.
 type Named struct {
 	IDs []string `json:"ids,omitempty"`
+	// ByCustomer adds the lines of customers under whose own policies a promise is judged.
+	ByCustomer bool `json:"by_customer,omitzero"`
+}
+
+// StandardOf names a standard; none means all.
+type StandardOf struct {
+	Standard control.Standard `json:"standard,omitempty"`
 }
 
 // Promise is a promise with what was last seen of it.
 type Promise struct {
 	control.Promise
 	Status pledge.Status `json:"status"`
+	Since  time.Time     `json:"failing_since,omitzero"`
 }
 
 // Kept is how the period of one category, or of one class of keys, is kept.
@@ -189,23 +203,45 @@ func (s *Server) subjects(mux *http.ServeMux, p Parts) {
 }
 
 func (s *Server) controls(mux *http.ServeMux, p Parts) {
-	handle(s, mux, ControlsList, func(context.Context, struct{}) ([]Promise, error) {
+	handle(s, mux, ControlsList, func(ctx context.Context, _ struct{}) ([]Promise, error) {
 		if p.Controls == nil {
 			return nil, absent("promises")
 		}
-		lines := p.Controls.List()
+		lines, err := p.Controls.List(ctx, scope.Everyone)
 		list := make([]Promise, len(lines))
 		for i, l := range lines {
-			list[i] = Promise{l.Promise, l.Finding.Status}
+			list[i] = Promise{l.Promise, l.Status, l.Since}
 		}
-		return list, nil
+		return list, err
+	})
+	handle(s, mux, ControlsMap, func(ctx context.Context, in StandardOf) ([]control.MapLine, error) {
+		if p.Controls == nil {
+			return nil, absent("promises")
+		}
+		return p.Controls.Map(ctx, scope.Everyone, in.Standard)
+	})
+	stream(s, mux, ControlsExport, func(ctx context.Context, _ struct{}, w io.Writer) error {
+		if p.Controls == nil {
+			return absent("promises")
+		}
+		doc, err := p.Controls.Assessment(ctx, scope.Everyone)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(doc, '\n'))
+		return fault.Wrap(err, "write assessment results")
 	})
 	stream(s, mux, ControlsCheck, func(ctx context.Context, in Named, w io.Writer) error {
 		if p.Controls == nil {
 			return absent("promises")
 		}
 		e := json.NewEncoder(w)
-		return p.Controls.Check(ctx, func(f pledge.Finding) error { return e.Encode(f) }, in.IDs...)
+		return p.Controls.Check(ctx, func(f pledge.Finding) error {
+			if f.Customer != 0 && !in.ByCustomer {
+				return nil
+			}
+			return e.Encode(f)
+		}, in.IDs...)
 	})
 }
 

@@ -37,24 +37,6 @@ type Records interface {
 	DeleteMessage(ctx context.Context, s scope.Scope, m ids.Message, by access.Principal) (json.RawMessage, error)
 }
 
-// Controls gives the newest finding of every promise; app fills it.
-type Controls interface {
-	Findings(ctx context.Context) ([]Control, error)
-	// Run runs every probe, one after another, until all have a finding.
-	Run(ctx context.Context) error
-}
-
-// Control is one promise and what was seen of it.
-type Control struct {
-	ID        string     `json:"id"`
-	Says      string     `json:"says"`
-	Kind      string     `json:"kind"`
-	Status    string     `json:"status" enum:"kept,failing,not_applicable,attested,not_yet"`
-	Evidence  string     `json:"evidence"`
-	Probed    bool       `json:"probed" doc:"This server has a probe that can show it."`
-	CheckedAt *time.Time `json:"checked_at"`
-}
-
 // InventoryEntry is one category of what is kept.
 type InventoryEntry struct {
 	Category string   `json:"category"`
@@ -140,8 +122,7 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "correct-subject", method: http.MethodPost, path: "/v1/subjects/correct", summary: "Replace a wrong value", tag: tag, needs: p, quiet: true}, a.correctSubject)
 	register(a, op{id: "restrict-subject", method: http.MethodPost, path: "/v1/subjects/restrict", summary: "Stop all processing of a person's data but storage", tag: tag, needs: p, quiet: true}, a.restrictSubject)
 	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
-	register(a, op{id: "list-controls", method: http.MethodGet, path: "/v1/controls", summary: "Every promise, and what was seen of it", tag: "controls", needs: access.EvidenceRead}, a.listControls)
-	register(a, op{id: "check-controls", method: http.MethodPost, path: "/v1/controls/check", summary: "Run every probe now; the answer comes when all have ended", tag: "controls", needs: access.PlatformManage, status: http.StatusOK}, a.checkControls)
+	a.controlRoutes()
 	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
 	register(a, op{id: "list-retention", method: http.MethodGet, path: "/v1/retention", summary: "What was purged, what is due, and what could not be purged", tag: "controls", needs: access.PlatformRead}, a.listRetention)
 }
@@ -220,29 +201,6 @@ func (a *API) eraseSubject(ctx context.Context, who Asker, in *eraseIn) (*certif
 	}
 	certificate, err := a.parts.Subjects.Erase(ctx, s, who.Principal, strings.TrimSpace(in.Body.Reason), in.Body.KeepAway)
 	return &certificateOut{certificate}, err
-}
-
-func (a *API) listControls(ctx context.Context, _ Asker, _ *nothing) (*struct{ Body []Control }, error) {
-	if a.parts.Controls == nil {
-		return nil, absent()
-	}
-	list, err := a.parts.Controls.Findings(ctx)
-	if list == nil {
-		list = []Control{}
-	}
-	return &struct{ Body []Control }{list}, err
-}
-
-// checkControls answers with what listControls says then: until it does, that
-// list shows each finding as it comes.
-func (a *API) checkControls(ctx context.Context, who Asker, in *nothing) (*struct{ Body []Control }, error) {
-	if a.parts.Controls == nil {
-		return nil, absent()
-	}
-	if err := a.parts.Controls.Run(ctx); err != nil {
-		return nil, err
-	}
-	return a.listControls(ctx, who, in)
 }
 
 func (a *API) getInventory(_ context.Context, _ Asker, _ *nothing) (*struct{ Body []InventoryEntry }, error) {

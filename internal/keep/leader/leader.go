@@ -95,6 +95,16 @@ func (e *Election) Hold(ctx context.Context, duty string, f func(context.Context
 	}
 }
 
+// Once runs f if nobody leads the duty now, and reports whether it ran: a lock
+// among processes, for work that is asked for.
+func (e *Election) Once(ctx context.Context, duty string, f func(context.Context, Term) error) (bool, error) {
+	term, ok, err := e.Take(ctx, duty)
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, e.lead(ctx, term, f)
+}
+
 // Take seeks the duty once and reports whether this process leads it now.
 func (e *Election) Take(ctx context.Context, duty string) (Term, bool, error) {
 	term, taken := Term{election: e, duty: duty}, false

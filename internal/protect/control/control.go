@@ -1,8 +1,10 @@
-// Package control holds the catalogue of promises and runs their probes. It
-// promises that every promise is listed, also those that no probe shows yet; that
-// a probe which fails, hangs or panics is a finding and not an outage; and that
-// each finding stands in the evidence log. What shows a promise is the probes'
-// to know; they act on the running server and stand in app.
+// Package control holds the catalogue of promises and runs their probes, on a
+// schedule and when asked. It promises that every promise is listed, also those
+// that no probe shows yet; that a probe which fails, hangs or panics is a finding
+// and not an outage; that the newest findings are the same on every node and
+// outlive a restart; that each finding stands in the evidence log; and that every
+// control of a standard that it maps names a promise or a stated gap. What shows
+// a promise is the probes' to know; they act on the running server and stand in app.
 package control
 
 import (
@@ -18,7 +20,9 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/observe"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/base/service"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/evidence"
@@ -70,16 +74,26 @@ type Config struct {
 	Stage *evidence.Stage
 	Nudge func() // something was staged
 	IDs   *ids.Source
+	// Observe is for the schedule; nil says nothing.
+	Observe *observe.Observer
+	// Alone runs work while no other process runs a probe: they share the canary
+	// customer. Nil: there is no other process.
+	Alone func(ctx context.Context, work func(context.Context) error) error
+	// Customers gives those under whose policies a pledge.Judge looks; nil: nobody.
+	Customers func(ctx context.Context, yield func(ids.Tenant) error) error
+	// Mapping is what standards ask; nil: the one that comes with the server.
+	Mapping []Mapped
+	// Every is the time in which each probe runs once; an hour when zero.
+	Every time.Duration
 }
 
 // Control lists promises and runs probes.
 type Control struct {
 	Config
+	set      *db.Set
 	promises []Promise
 	probes   map[string]pledge.Probe
-	running  sync.Mutex // probes share the canary customer: one run at a time
-	mu       sync.Mutex
-	last     map[string]pledge.Finding
+	running  sync.Mutex // of this process: one run at a time
 }
 
 // New checks that every probe shows a promise of the catalogue, and none twice.
@@ -91,48 +105,36 @@ func New(c Config) (*Control, error) {
 	if c.Limit == 0 {
 		c.Limit = 2 * time.Minute
 	}
+	if c.Every == 0 {
+		c.Every = time.Hour
+	}
 	if c.Nudge == nil {
 		c.Nudge = func() {}
 	}
-	x := &Control{Config: c, promises: list, probes: map[string]pledge.Probe{}, last: map[string]pledge.Finding{}}
-	for _, p := range c.Probes {
+	if c.Alone == nil {
+		c.Alone = func(ctx context.Context, work func(context.Context) error) error { return work(ctx) }
+	}
+	if c.Mapping == nil {
+		if c.Mapping, err = Mapping(); err != nil {
+			return nil, err
+		}
+	}
+	x := &Control{Config: c, promises: list, probes: map[string]pledge.Probe{}}
+	for _, p := range append(slices.Clone(c.Probes), x.mapped()...) {
 		id := p.Promise()
 		if x.probes[id] != nil || !slices.ContainsFunc(list, func(l Promise) bool { return l.ID == id }) {
 			return nil, fault.Because(fault.Internal, fmt.Errorf("the probe of %q is doubled or shows no promise of the catalogue", id), "")
 		}
 		x.probes[id] = p
 	}
+	x.set = c.DB.Set(pkg)
 	return x, nil
 }
 
-// Line is a promise with what was last seen of it.
-type Line struct {
-	Promise
-	Probed  bool // there is a probe that can show it
-	Finding pledge.Finding
-}
-
-// List gives every promise with its newest finding of this process.
-func (x *Control) List() []Line {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	lines := make([]Line, len(x.promises))
-	for i, p := range x.promises {
-		f, seen := x.last[p.ID]
-		if !seen {
-			f = pledge.Finding{ID: p.ID, Status: pledge.NotYet, Evidence: "no probe shows it yet"}
-			if x.probes[p.ID] != nil {
-				f.Evidence = "its probe has not run since the server started"
-			}
-		}
-		lines[i] = Line{p, x.probes[p.ID] != nil, f}
-	}
-	return lines
-}
-
-// Check runs the probes of the promises that are named, or of all, and gives
-// each finding to yield as it comes, in the order of the catalogue. An unknown
-// id is a NotFound fault.
+// Check runs the probes of the promises that are named, or of all, and gives each
+// finding to yield as it comes, in the order of the catalogue: first those of
+// customers, then the promise's own line, which carries the worst. What follows
+// from other findings comes last. An unknown id is a NotFound fault.
 func (x *Control) Check(ctx context.Context, yield func(pledge.Finding) error, named ...string) error {
 	for _, id := range named {
 		if !slices.ContainsFunc(x.promises, func(p Promise) bool { return p.ID == id }) {
@@ -141,44 +143,84 @@ func (x *Control) Check(ctx context.Context, yield func(pledge.Finding) error, n
 	}
 	x.running.Lock()
 	defer x.running.Unlock()
-	for _, p := range x.promises {
-		if len(named) > 0 && !slices.Contains(named, p.ID) {
-			continue
-		}
-		f, err := x.check(ctx, p)
-		if err == nil {
-			err = yield(f)
-		}
-		if err != nil {
-			return err
+	for _, following := range []bool{false, true} {
+		for _, p := range x.promises {
+			if len(named) > 0 && !slices.Contains(named, p.ID) || follows(x.probes[p.ID]) != following {
+				continue
+			}
+			if err := x.check(ctx, p, yield); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// check runs one probe, if there is one, and writes its finding down.
-func (x *Control) check(ctx context.Context, p Promise) (pledge.Finding, error) {
-	f := pledge.Finding{ID: p.ID, Status: pledge.NotYet, Evidence: "no probe shows it yet"}
+// check runs one probe, if there is one, and writes its findings down.
+func (x *Control) check(ctx context.Context, p Promise, yield func(pledge.Finding) error) error {
 	probe := x.probes[p.ID]
 	if probe == nil {
+		f := x.line(p, nil).Finding
 		f.CheckedAt = x.Clock.Now().UTC()
-		return f, nil
+		return yield(f)
 	}
-	f.Status, f.Evidence = x.run(ctx, probe)
+	began := x.Clock.Now()
+	err := x.Alone(ctx, func(ctx context.Context) error { return x.probe(ctx, p, probe) })
+	if err != nil {
+		return err
+	}
+	seen, err := x.seen(ctx, p.ID, scope.Everyone)
+	if err != nil {
+		return err
+	}
+	line := x.line(p, seen[p.ID])
+	for _, c := range line.Customers {
+		if c.CheckedAt.Before(began.Truncate(time.Microsecond)) {
+			continue
+		}
+		if err := yield(c.Finding); err != nil {
+			return err
+		}
+	}
+	return yield(line.Finding)
+}
+
+// probe looks, for the platform and for each customer that the promise is judged for.
+func (x *Control) probe(ctx context.Context, p Promise, probe pledge.Probe) error {
+	began := x.Clock.Now()
+	if err := x.look(ctx, p, 0, probe.Check); err != nil {
+		return err
+	}
+	judge, judges := probe.(pledge.Judge)
+	if !judges || x.Customers == nil {
+		return nil
+	}
+	err := x.Customers(ctx, func(t ids.Tenant) error {
+		return x.look(ctx, p, t, func(ctx context.Context) (pledge.Status, string, error) { return judge.Judge(ctx, t) })
+	})
+	if err != nil {
+		return err
+	}
+	return x.DB.Change(ctx, "forget findings of customers who left", func(tx *db.Tx) error {
+		_, err := tx.Do(ctx, x.set, "drop_gone", p.ID, clock.Micros(began))
+		return err
+	})
+}
+
+func (x *Control) look(ctx context.Context, p Promise, customer ids.Tenant, act func(context.Context) (pledge.Status, string, error)) error {
+	f := pledge.Finding{ID: p.ID, Customer: customer}
+	f.Status, f.Evidence = x.run(ctx, act)
 	f.CheckedAt = x.Clock.Now().UTC()
 	if err := ctx.Err(); err != nil {
-		return f, fault.Because(fault.Unavailable, err, "The check was stopped.")
+		return fault.Because(fault.Unavailable, err, "The check was stopped.")
 	}
-	x.mu.Lock()
-	x.last[p.ID] = f
-	x.mu.Unlock()
-	return f, x.record(ctx, f)
+	return x.note(ctx, f)
 }
 
 // run gives a probe its time. An error, a panic and a probe that does not come
 // back are failures: what could not be looked at is not shown. A probe that
 // ignores the end of its time is left behind.
-func (x *Control) run(ctx context.Context, probe pledge.Probe) (pledge.Status, string) {
+func (x *Control) run(ctx context.Context, act func(context.Context) (pledge.Status, string, error)) (pledge.Status, string) {
 	type result struct {
 		status   pledge.Status
 		evidence string
@@ -189,7 +231,7 @@ func (x *Control) run(ctx context.Context, probe pledge.Probe) (pledge.Status, s
 	done := make(chan result, 1)
 	go func() {
 		var r result
-		if err := service.Guard(func() error { r.status, r.evidence, r.err = probe.Check(own); return nil }); err != nil {
+		if err := service.Guard(func() error { r.status, r.evidence, r.err = act(own); return nil }); err != nil {
 			r.err = err
 		}
 		done <- r
@@ -207,26 +249,4 @@ func (x *Control) run(ctx context.Context, probe pledge.Probe) (pledge.Status, s
 	case <-ctx.Done():
 		return pledge.Failing, "the check was stopped"
 	}
-}
-
-// clip bounds an evidence text.
-func clip(s string) string {
-	const most = 2000
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
-}
-
-func (x *Control) record(ctx context.Context, f pledge.Finding) error {
-	if x.Stage == nil {
-		return nil
-	}
-	leaf := evidence.Leaf{
-		ID: ids.New[ids.Leaf](x.IDs), At: evidence.On(f.CheckedAt), By: evidence.Actor{Role: evidence.BySystem},
-		Body: &evidence.ProbeResult{Promise: f.ID, Status: f.Status, Evidence: evidence.DigestOf([]byte(f.Evidence))},
-	}
-	err := x.DB.Change(ctx, "stage a probe's result", func(tx *db.Tx) error { return x.Stage.Stage(ctx, tx, leaf) })
-	x.Nudge()
-	return fault.Wrap(err, "record a probe's result")
 }

@@ -108,6 +108,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/controls/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What standards ask, and which promises answer it */
+        get: operations["map-controls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/controls/oscal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest findings as OSCAL assessment results */
+        get: operations["export-controls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credentials": {
         parameters: {
             query?: never;
@@ -981,13 +1015,23 @@ export interface components {
         Control: {
             /** Format: date-time */
             checked_at: string | null;
+            /** @description The findings of customers under whose own policies the promise is judged: those that you may see. */
+            customers: components["schemas"]["JudgedControl"][];
             evidence: string;
+            /**
+             * Format: date-time
+             * @description Failing without a break since then.
+             */
+            failing_since: string | null;
             id: string;
             kind: string;
             /** @description This server has a probe that can show it. */
             probed: boolean;
             says: string;
-            /** @enum {string} */
+            /**
+             * @description The worst of the platform's and the customers'.
+             * @enum {string}
+             */
             status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
         };
         Conversation: {
@@ -1168,6 +1212,36 @@ export interface components {
             what: string;
             where: string[];
             whose: string;
+        };
+        JudgedControl: {
+            /** Format: date-time */
+            checked_at: string;
+            customer: string;
+            evidence: string;
+            /** Format: date-time */
+            failing_since: string | null;
+            /** @enum {string} */
+            status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
+        };
+        MappedControl: {
+            about: string;
+            /** @description What the promises leave, and to whom. */
+            gap?: string;
+            promises: components["schemas"]["MappedPromise"][];
+            /** @description As the standard numbers it. */
+            ref: string;
+            /** @enum {string} */
+            standard: "gdpr" | "iso27001" | "soc2" | "hipaa";
+            /**
+             * @description The worst of its promises'; gap where no promise can answer it.
+             * @enum {string}
+             */
+            status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet" | "gap";
+        };
+        MappedPromise: {
+            id: string;
+            /** @enum {string} */
+            status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
         };
         Message: {
             customer: string;
@@ -2001,6 +2075,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Control"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "map-controls": {
+        parameters: {
+            query?: {
+                /** @description One standard; without it all. */
+                standard?: "gdpr" | "iso27001" | "soc2" | "hipaa";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MappedControl"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-controls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Error */
