@@ -105,6 +105,12 @@ func chatty(t *testing.T, h *House) {
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
+// overdue leaves a record of 1970 that nobody can delete.
+func overdue(t *testing.T, h *House) {
+	statement("create trigger keep before delete on history begin select raise(ignore); end")(t, h)
+	statement("insert into history (pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed) values (1, 1, 1, 0, 7, 1, 1, 1, 0, x'00')")(t, h)
+}
+
 func failed(real deliver.Courier) deliver.Courier {
 	return courier(func(ctx context.Context, p *deliver.Parcel) []outcome.Outcome {
 		list := real.Deliver(ctx, p)
@@ -135,6 +141,9 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cm-inbound-http", before: instead(deliver.Webhook, liar), says: "called 0 times"},
 		{id: "cm-inbound-record", after: chatty, says: "has the fields date_received, envelope_recipient, envelope_sender, helo"},
 		{id: "cm-metadata-delete", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "after the deletion the record answers 200"},
+		{id: "cm-redact", after: statement("create trigger keep before update on history begin select raise(ignore); end"), says: "kept from before the switch still shows"},
+		{id: "cm-outbound-policy", after: statement("create trigger lose after insert on policy_version begin update policy_version set text = 'staff: grant' where tenant = new.tenant and number = new.number; end"), says: "shows the subject, which its policy drops"},
+		{id: "cj-retention", after: overdue, says: "message records: failing"},
 		{id: "cj-relay", before: instead(deliver.Host, liar), says: "took 0 of 2"},
 		{id: "cl-retry", before: instead(deliver.Host, failed), says: "waited 3s for the message to be deferred"},
 		{id: "cl-dsn", before: instead(deliver.Local, liar), says: "the sender was not told"},

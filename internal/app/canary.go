@@ -79,7 +79,7 @@ func (h *House) openControls() (err error) {
 		Folders: []string{h.paths().root}, Columns: h.db.Columns, Inventory: h.inventory, Clock: h.Clock,
 		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm,
 		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
-		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Person: h.canaryPerson,
+		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson,
 		Console: h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {

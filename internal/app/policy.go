@@ -3,12 +3,16 @@ package app
 import (
 	"context"
 
+	"mailvow/internal/app/probes"
 	"mailvow/internal/app/stored"
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 )
@@ -102,4 +106,20 @@ func (r redaction) Redacted(id ids.Tenant, d history.Direction) history.Redactio
 		rules[history.Field(f)] = how
 	}
 	return rules
+}
+
+// policyForProbe puts a policy of the canary's in force until it is undone.
+func (h *House) policyForProbe(ctx context.Context, c probes.Canary, text string) (func(), error) {
+	_, _, err := h.policies.Publish(ctx, policy.Draft{Tenant: c.Tenant, Text: text, Note: "a probe", Role: evidence.BySystem})
+	return func() {
+		if err := h.policies.Drop(context.WithoutCancel(ctx), c.Tenant); err != nil {
+			h.observe.Log.Warn("drop the canary's policy", "error", err)
+		}
+	}, err
+}
+
+// exportForProbe hands out what history holds of a person, as a request for
+// access does.
+func (h *House) exportForProbe(ctx context.Context, c probes.Canary, person address.Address, yield func(pledge.Record) error) error {
+	return h.persons.HandOver(ctx, pledge.Subject{Scope: scope.Tenant(c.Tenant), Address: person}, yield)
 }

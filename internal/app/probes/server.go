@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/retain"
 )
 
 // Server is the running server as probes reach it. What is not a door or a file
@@ -64,6 +65,13 @@ type Server struct {
 	LogKeys func() []evidence.Key
 	// DeleteRecord deletes a message's record as the command line does.
 	DeleteRecord func(context.Context, Canary, ids.Message) error
+	// Policy puts a policy of the canary's own in force; Export gives every record
+	// of a person's.
+	Policy func(ctx context.Context, c Canary, text string) (undo func(), err error)
+	Export func(ctx context.Context, c Canary, person address.Address, yield func(pledge.Record) error) error
+	// Purge makes a pass of retention; Periods says where every category stands.
+	Purge   func(context.Context) error
+	Periods func(context.Context) ([]retain.State, error)
 	// Hashes gives the stored form of every chosen password; Cost checks one.
 	Hashes func(context.Context, func(phc string) error) error
 	// Person makes a user of the canary's with a chosen password.
@@ -116,12 +124,15 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-content-transient", s.inboundContentGoes},
 		probe{"cm-inbound-http", s.inboundHTTP},
 		probe{"cm-inbound-record", s.inboundRecord},
+		probe{"cm-redact", s.redact},
+		probe{"cm-outbound-policy", s.outboundPolicy},
 		probe{"cm-metadata-delete", s.recordDeleted},
 		probe{"cm-mgmt-separate", s.managementSeparate},
 		probe{"cj-relay", s.relay},
 		probe{"cl-queue", s.queuedContentGoes},
 		probe{"cl-retry", s.retry},
 		probe{"cl-dsn", s.notice},
+		probe{"cj-retention", s.retention},
 		probe{"cl-minimise", s.minimise},
 		probe{"mb-tls", s.handshakes},
 		probe{"mb-argon2id", s.passwords},
