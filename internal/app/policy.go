@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"mailvow/internal/app/probes"
 	"mailvow/internal/app/stored"
@@ -17,8 +18,8 @@ import (
 	"mailvow/internal/protect/tenant"
 )
 
-// purposes are what a policy can instruct, with what stops where one is not
-// instructed.
+// purposes are the words that a policy may instruct, with what each is to stop
+// where it is left out. They are on record; no part of the server asks for them yet.
 var purposes = []struct{ name, stops string }{
 	{"deliver", "nothing is sent to other servers for the customer"},
 	{"endpoints", "no mail is taken for the customer's endpoints"},
@@ -122,4 +123,21 @@ func (h *House) policyForProbe(ctx context.Context, c probes.Canary, text string
 // access does.
 func (h *House) exportForProbe(ctx context.Context, c probes.Canary, person address.Address, yield func(pledge.Record) error) error {
 	return h.persons.HandOver(ctx, pledge.Subject{Scope: scope.Tenant(c.Tenant), Address: person}, yield)
+}
+
+// recordsKept is how long the policies in force let records of a scope be kept.
+func (h *House) recordsKept(in scope.Scope) time.Duration {
+	now := h.Clock.Now()
+	of := func(id ids.Tenant) time.Duration {
+		before, _ := h.retention.Keeping(id, "message records")
+		return now.Sub(before)
+	}
+	if id, one := in.ID(); one {
+		return of(id)
+	}
+	longest := of(0)
+	for id := range h.policies.Narrower(now) {
+		longest = max(longest, of(id))
+	}
+	return longest
 }

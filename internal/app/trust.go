@@ -39,9 +39,7 @@ func (p paths) erasureKeys() string { return filepath.Join(p.keys, "erasures") }
 // retention.
 func (h *House) openTrust() error {
 	h.persons = h.index.Holder()
-	if k, ok := h.inventory.Category("message records"); ok {
-		h.persons.Period = k.Period.Ceiling
-	}
+	h.persons.Period = h.recordsKept
 	ledger, err := h.openLedger()
 	if err != nil {
 		return err

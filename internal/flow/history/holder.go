@@ -25,13 +25,13 @@ type Holder struct {
 	catchUp func(context.Context) error
 	// Period is how long records are kept: so long copies of what was erased can
 	// be opened by who has today's keys.
-	Period time.Duration
+	Period func(scope.Scope) time.Duration
 }
 
 // Holder makes the holder of this history. look holds the keyed hashes of the
 // accepted messages' addresses; catchUp brings it up to date.
 func (h *History) Holder(look *lookup.Index, catchUp func(context.Context) error) *Holder {
-	return &Holder{h: h, look: look, catchUp: catchUp, Period: Declaration.Categories[0].Period.Ceiling}
+	return &Holder{h: h, look: look, catchUp: catchUp, Period: func(scope.Scope) time.Duration { return Declaration.Categories[0].Period.Ceiling }}
 }
 
 // Found is a message in which a person stands, or stood until it was erased.
@@ -337,8 +337,8 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 		return nil, fault.Wrap(err, "erase a person from history")
 	}
 	return []pledge.Erased{
-		{Category: records, Count: rows, Epoch: p.Period},
-		{Category: conversations, Count: talks, Epoch: p.Period},
+		{Category: records, Count: rows, Epoch: p.Period(s.Scope)},
+		{Category: conversations, Count: talks, Epoch: p.Period(s.Scope)},
 	}, nil
 }
 

@@ -83,5 +83,5 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 	if err != nil {
 		return nil, fault.Wrap(err, "erase a person's subjects")
 	}
-	return []pledge.Erased{{Category: category, Count: count, Epoch: p.persons.Period}}, nil
+	return []pledge.Erased{{Category: category, Count: count, Epoch: p.persons.Period(s.Scope)}}, nil
 }
