@@ -86,3 +86,13 @@ where m.type = 'table' and m.name not like 'sqlite!_%' escape '!' order by m.nam
 -- query: columns [postgres]
 select table_name::text, column_name::text from information_schema.columns
 where table_schema = current_schema() order by table_name, ordinal_position
+
+-- The tables of a copy, with the columns of their keys in order.
+-- query: tables [postgres]
+select c.relname::text,
+  coalesce((select json_agg(a.attname order by k.n) from pg_index i, unnest(i.indkey) with ordinality k(att, n), pg_attribute a
+    where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.att), '[]'::json)::text
+from pg_class c where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace order by c.relname
+
+-- query: tables [sqlite]
+select name, '[]' from sqlite_schema where type = 'table' and name not like 'sqlite!_%' escape '!' order by name

@@ -82,6 +82,15 @@ func (d *DB) connectPostgres(ctx context.Context) (writer, error) {
 	return w, nil
 }
 
+// openPostgres gives connections without limits, for what takes long.
+func (d *DB) openPostgres() (*sql.DB, error) {
+	c, err := d.postgresConfig(map[string]string{"synchronous_commit": "on"})
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.OpenDB(*c), nil
+}
+
 // postgresWriter is the one writing connection of this node.
 type postgresWriter struct {
 	db      *DB

@@ -131,6 +131,8 @@ type sqliteWriter struct {
 	bad    bool
 	groups int
 	limit  int64 // of the log, see logLimit
+
+	copying *sqlite.Backup // under way, see Snapshot
 }
 
 type bulkSize struct {
@@ -186,6 +188,7 @@ func (w *sqliteWriter) close(context.Context) {
 	if w.conn == nil {
 		return
 	}
+	_ = w.endCopy() // Snapshot finds out at its next step
 	for _, s := range w.stmts {
 		s.Close()
 	}
