@@ -42,6 +42,7 @@ type (
 	attemptKind     struct{}
 	referenceKind   struct{}
 	leafKind        struct{}
+	backupKind      struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -62,6 +63,7 @@ func (caughtKind) Prefix() string      { return "cgt" }
 func (attemptKind) Prefix() string     { return "att" }
 func (referenceKind) Prefix() string   { return "ref" }
 func (leafKind) Prefix() string        { return "leaf" }
+func (backupKind) Prefix() string      { return "bak" }
 
 // The identifiers of the house.
 type (
@@ -83,6 +85,7 @@ type (
 	Attempt     = ID[attemptKind]
 	Reference   = ID[referenceKind] // what a refusal tells the peer and the log
 	Leaf        = ID[leafKind]      // one entry of the evidence log
+	Backup      = ID[backupKind]
 )
 
 const (
