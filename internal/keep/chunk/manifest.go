@@ -168,20 +168,45 @@ func (s *Store) Open(ctx context.Context, e Entry) (*Manifest, error) {
 
 // Read writes a file's content to w, each chunk verified before it is written.
 func (s *Store) Read(ctx context.Context, m *Manifest, f File, w io.Writer) error {
-	k, size := m.namer(), Bytes(0)
-	err := f.each(func(n Name) error {
-		content, err := s.read(ctx, k, n)
-		if err != nil {
-			return err
+	_, err := io.Copy(w, s.Reader(ctx, m, f))
+	return err
+}
+
+// Reader gives a file's content, each chunk verified before any of it is given.
+// It reads as long as ctx lives; whoever stops before io.EOF has not read a
+// whole file.
+func (s *Store) Reader(ctx context.Context, m *Manifest, f File) io.Reader {
+	k, left, size := m.namer(), f.Chunks, Bytes(0)
+	return &reader{next: func() ([]byte, error) {
+		switch {
+		case len(left) == 0 && size == f.Size:
+			return nil, io.EOF
+		case len(left) < len(Name{}):
+			return nil, fault.Wrap(changed(errors.New("a file is not as long as it was")), "read a backup")
 		}
-		size += Bytes(len(content))
-		_, err = w.Write(content)
-		return err
-	})
-	if err == nil && size != f.Size {
-		err = changed(errors.New("a file is not as long as it was"))
+		content, err := s.read(ctx, k, Name(left[:len(Name{})]))
+		left, size = left[len(Name{}):], size+Bytes(len(content))
+		return content, fault.Wrap(err, "read a backup")
+	}}
+}
+
+type reader struct {
+	next func() ([]byte, error)
+	have []byte
+	err  error
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(b []byte) (int, error) {
+	for len(r.have) == 0 && r.err == nil {
+		r.have, r.err = r.next()
 	}
-	return fault.Wrap(err, "read a backup")
+	if len(r.have) == 0 {
+		return 0, r.err
+	}
+	n := copy(b, r.have)
+	r.have = r.have[n:]
+	return n, nil
 }
 
 // Verify reads every chunk of an archive once and gives their number.
