@@ -50,7 +50,7 @@ func (h *House) openFlow(ctx context.Context) error {
 		Hostname: c.Hostname, DB: h.db, IDs: h.ids, Clock: h.Clock, Log: h.observe.For("flow/intake").Log,
 		Queue: h.queue, History: h.history, Signer: h.relay,
 	}
-	if err := h.openTrust(); err != nil {
+	if err := h.openTrust(ctx); err != nil {
 		return err
 	}
 	return h.openCouriers(couriers)

@@ -191,6 +191,7 @@ func (h *House) startNodes() {
 		h.duty("retention", h.retention.Run)
 		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
 		h.parts.Go("jobs", h.runner().Run)
+		h.startBackups()
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
 }

@@ -36,6 +36,11 @@ func (o *operatorActs) RotateKEK(ctx context.Context, file string) error {
 	if err := o.h.vault.RotateKEK(ctx, next); err != nil {
 		return err
 	}
+	if o.h.Config.Backup.Configured() {
+		if _, err := o.h.backupRing(ctx); err != nil { // it seals itself again
+			return err
+		}
+	}
 	return o.h.resealFiles(ctx, next.ID())
 }
 
@@ -93,7 +98,7 @@ func (s kekSealer) Unseal(ctx context.Context, name string, sealed []byte) ([]by
 func fileAD(name string) []byte { return []byte("file\x00" + name) }
 
 // besideKeys are the prefixes of what the sealer seals in the bucket of keys.
-var besideKeys = []string{"evidence/", "erasures/"}
+var besideKeys = []string{"evidence/", "erasures/", "backup/"}
 
 // resealFiles seals again, under the key-encryption key of now, what lies beside
 // the keys in a bucket. An object that went meanwhile is passed over.

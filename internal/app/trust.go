@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/inventory"
@@ -28,6 +29,7 @@ type trust struct {
 	eraser    *erase.Eraser
 	retention *retain.Engine
 	controls  *control.Control
+	backups   *backup.Keeper
 	probed    *probes.Server
 	canary    canary
 }
@@ -37,7 +39,7 @@ func (p paths) erasureKeys() string { return filepath.Join(p.keys, "erasures") }
 
 // openTrust opens what reaches into every store: requests of persons, erasure,
 // retention.
-func (h *House) openTrust() error {
+func (h *House) openTrust(ctx context.Context) error {
 	h.persons = h.index.Holder()
 	h.persons.Period = h.recordsKept
 	ledger, err := h.openLedger()
@@ -57,6 +59,9 @@ func (h *House) openTrust() error {
 		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
 	if err != nil {
+		return err
+	}
+	if err := h.openBackups(ctx); err != nil {
 		return err
 	}
 	return h.openControls()
@@ -89,6 +94,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "caught mail", Purge: h.inbox.Purge},
 		{Category: "counts", Purge: h.tally.Purge},
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
+		{Category: backup.Category, Purge: common(h.expireBackups), Oldest: func(ctx context.Context) (time.Time, error) { return h.backups.Oldest(ctx) }},
 		{Category: "message bodies", Age: 24 * time.Hour, Purge: common(h.sweepBlobs)},
 	}
 }

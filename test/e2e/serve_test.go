@@ -35,6 +35,7 @@ type world struct {
 	smtp     string // below smtp
 	data     string // below data
 	space    string // data.space
+	backup   string // a recipient of backups, which lie beside the data folder
 	disk     string // the size of a file system of its own for the data folder
 }
 
@@ -106,6 +107,9 @@ func (x *site) yaml(w world) string {
 	p("delivery:\n  allow: [127.0.0.0/8]\n%s", w.delivery)
 	if w.resolver != "" {
 		p("dns:\n  resolver: %s", w.resolver)
+	}
+	if w.backup != "" {
+		p("backup:\n  dir: %s/backups\n  recipients: [%s]\n  newest: {dir: %s/newest}", x.dir, w.backup, x.dir)
 	}
 	p("observe:\n  level: info")
 	return b.String()

@@ -44,7 +44,7 @@ func (c *Config) checkPolicy() error {
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOutside} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkBackup, c.checkOutside} {
 		if err := check(); err != nil {
 			return err
 		}

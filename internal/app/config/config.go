@@ -27,6 +27,7 @@ type Config struct {
 	Web      Web       `yaml:"web" doc:"API and console."`
 	Observe  Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
 	Outside  []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
+	Backup   Backup    `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
 	Policy   Policy    `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
 }
 
@@ -179,6 +180,47 @@ type Outside struct {
 	Company string   `yaml:"company" doc:"Who runs it." example:"Example Cloud GmbH"`
 	Region  string   `yaml:"region" doc:"Where it stands." example:"eu-central-1"`
 	Hosts   []string `yaml:"hosts" doc:"host:port that may be spoken to." example:"s3.example.net:443"`
+}
+
+// Backup says where backups go and who can open them.
+type Backup struct {
+	Dir        string    `yaml:"dir" doc:"A folder for backups, best on another machine's disk." example:"/mnt/backup/mailvow"`
+	S3         *BackupS3 `yaml:"s3" doc:"A bucket for backups instead of the folder."`
+	Recipients []string  `yaml:"recipients" doc:"Who can open a backup: public keys of age, as age-keygen prints them; put your own in the place of the example. Keep the identities away from this server; they are needed to restore only." example:"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"`
+	Newest     Newest    `yaml:"newest" doc:"A second place for the newest state of key store, erasure ledger and evidence log, which are no part of a backup. Without it, keep data.keys and the data folder's evidence and erasures safe yourself."`
+	Scratch    string    `yaml:"scratch" doc:"A folder for copies that do not stay, as large as the database; leave out for one in the data folder." example:"/var/tmp/mailvow"`
+}
+
+// Configured reports that there is a place for backups.
+func (b *Backup) Configured() bool { return b.Dir != "" || b.S3 != nil }
+
+// Newest is a place in which nothing older than now stays.
+type Newest struct {
+	Dir string    `yaml:"dir" doc:"A folder, neither in backup.dir nor copied with it." example:"/mnt/keys/mailvow"`
+	S3  *NewestS3 `yaml:"s3" doc:"A bucket instead of the folder."`
+}
+
+// Configured reports that there is such a place.
+func (n *Newest) Configured() bool { return n.Dir != "" || n.S3 != nil }
+
+// BackupS3 is the bucket of backups, an S3 with other words about it.
+type BackupS3 struct {
+	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
+	Bucket    string `yaml:"bucket" doc:"The bucket; one that keeps versions is refused: nothing would expire in it." example:"mailvow-backup"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-access"`
+	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-secret"`
+	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
+}
+
+// NewestS3 is the bucket of the newest state, an S3 with other words about it.
+type NewestS3 struct {
+	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
+	Bucket    string `yaml:"bucket" doc:"The bucket, another one than the backups' or the data's; one that keeps versions is refused: a destroyed key would live on." example:"mailvow-newest"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-access"`
+	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-secret"`
+	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
 }
 
 // Policy is the first policy of a new server.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailvow/internal/app/config"
+	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
 )
@@ -27,6 +28,9 @@ func InForce(c *config.Config, said *policy.Document) (*inventory.Inventory, err
 	}
 	if records, set := periods["message records"]; set { // what is found by them goes with them
 		periods["searched subjects"] = records
+	}
+	if keep := said.Backups.Keep; keep.Given() && keep.Span != policy.Immediately {
+		periods[backup.Category] = min(keep.Longest(), backup.LongestKept)
 	}
 	return all.With(periods, from)
 }

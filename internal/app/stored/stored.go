@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
@@ -36,7 +37,7 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), control.Schema,
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, control.Schema,
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
@@ -45,7 +46,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, control.Declaration, erase.Declaration,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, control.Declaration, erase.Declaration, backup.Declaration,
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }
@@ -76,6 +77,7 @@ func Mounts() []inventory.Mount {
 		{Folder: "evidence", As: "evidence"},
 		{Folder: "erasures", As: "erasures"},
 		{Folder: "keystore", As: "keys"},
+		{Folder: "keystore/backup", As: "backup-keys"},
 		{Folder: "keystore/erasures", As: "erasure-keys"},
 		{Folder: "keystore/evidence", As: "evidence-keys"},
 	}

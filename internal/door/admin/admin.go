@@ -28,6 +28,7 @@ type Parts struct {
 	Subjects  Subjects
 	Eraser    Eraser
 	Controls  Controls
+	Backups   Backups
 	Retention Retention
 	Policy    Policy
 	People    People

@@ -32,6 +32,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.keys(mux, p)
 	s.subjects(mux, p)
 	s.controls(mux, p)
+	s.backups(mux, p)
 	s.people(mux, p)
 	s.retention(mux, p)
 	s.policies(mux, p)

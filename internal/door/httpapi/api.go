@@ -111,6 +111,7 @@ type Parts struct {
 	Subjects  Subjects
 	Records   Records
 	Controls  Controls
+	Backups   BackupState
 	Inventory *inventory.Inventory
 	Retention Retention
 	Evidence  Evidence

@@ -54,7 +54,8 @@ var Declaration = pledge.Declaration{
 		Basis: pledge.NotPersonal, Period: pledge.Period{From: "replaced by the next one"}, Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: append(pledge.Columns("state of backups", false, "backup_state", "what", "backup", "taken", "at", "good", "note"),
-		pledge.Place{Kind: pledge.KeyFile, Name: "backup-keys/ring", Category: "state of backups", Sealed: true}),
+		pledge.Place{Kind: pledge.KeyFile, Name: "backup-keys/ring", Category: "state of backups", Sealed: true},
+		pledge.Place{Kind: pledge.DiskFile, Name: "scratch", Category: Category, Sealed: true}),
 }
 
 // Periods are the policy's.

@@ -101,10 +101,12 @@ func set(t *testing.T, config db.Config, theirs *age.X25519Identity) *bench {
 	b.Keeper = backup.New(backup.Config{
 		Store: store, Newest: newest, Streams: []backup.Stream{backup.FolderStream("keys", b.keys)},
 		DB: b.db, Schemas: schemas, Blobs: b.blobs, Scratch: filepath.Join(root, "scratch"),
-		Periods: func(context.Context) (backup.Periods, error) { return backup.Periods{Every: day, Keep: 3 * day, Drill: 10 * day}, nil },
-		Sample:  func(context.Context, *db.DB) (int, error) { return 1, b.broken },
-		Alone:   func(ctx context.Context, f func(context.Context) error) (bool, error) { return true, f(ctx) },
-		Stage:   evidence.NewStage(b.db), Nudge: func() {}, IDs: ids.NewSource(b.clock, 1, 0), Clock: b.clock, Observe: observe.Silent(),
+		Periods: func(context.Context) (backup.Periods, error) {
+			return backup.Periods{Every: day, Keep: 3 * day, Drill: 10 * day}, nil
+		},
+		Sample: func(context.Context, *db.DB) (int, error) { return 1, b.broken },
+		Alone:  func(ctx context.Context, f func(context.Context) error) (bool, error) { return true, f(ctx) },
+		Stage:  evidence.NewStage(b.db), Nudge: func() {}, IDs: ids.NewSource(b.clock, 1, 0), Clock: b.clock, Observe: observe.Silent(),
 	})
 	return b
 }
@@ -252,7 +254,7 @@ func TestPeriods(t *testing.T) {
 	}
 	b.clock.Wind(2 * day)
 	s, err := b.State(t.Context())
-	if late := s.Late(b.clock.Now()); err != nil || len(late) != 1 || !strings.Contains(late[0], "the newest backup is older") {
+	if late := s.Late(b.clock.Now()); err != nil || len(late) != 2 || !strings.Contains(late[0], "the newest backup is older") || !strings.Contains(late[1], "the oldest") {
 		t.Errorf("nobody looked for two days: %v", late)
 	}
 }

@@ -26,7 +26,7 @@ import (
 func Fetch(ctx context.Context, s *chunk.Store, m *chunk.Manifest, to db.Config, schemas []db.Schema) error {
 	f, err := factsOf(m)
 	if err == nil {
-		err = db.Newer(f.Versions, schemas...)
+		err = Fits(m, schemas)
 	}
 	if err != nil {
 		return fault.Wrap(err, "bring a backup back")
@@ -37,6 +37,15 @@ func Fetch(ctx context.Context, s *chunk.Store, m *chunk.Manifest, to db.Config,
 		err = fetchFile(ctx, s, m, to, schemas)
 	}
 	return fault.Wrap(err, "bring a backup back")
+}
+
+// Fits is the fault of a backup that a newer version wrote, or nil.
+func Fits(m *chunk.Manifest, schemas []db.Schema) error {
+	f, err := factsOf(m)
+	if err != nil {
+		return err
+	}
+	return db.Newer(f.Versions, schemas...)
 }
 
 func fetchFile(ctx context.Context, s *chunk.Store, m *chunk.Manifest, to db.Config, schemas []db.Schema) (err error) {

@@ -207,6 +207,9 @@ func (k *Keeper) Expire(ctx context.Context, before time.Time) (n int, err error
 	if k.Store == nil {
 		return 0, nil
 	}
+	if oldest, err := k.Oldest(ctx); err != nil || oldest.IsZero() || !oldest.Before(before) {
+		return 0, err // nobody need wait for a backup that is under way
+	}
 	err = k.alone(ctx, func(ctx context.Context) (err error) { n, err = k.expire(ctx, before); return err })
 	return n, err
 }
