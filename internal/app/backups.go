@@ -211,7 +211,7 @@ func (s shownBackups) Backups(ctx context.Context) (httpapi.Backups, error) {
 		out.Age = &age
 	}
 	if d := state.Drill; !d.At.IsZero() {
-		out.Drill = &httpapi.BackupDrill{At: d.At, Taken: d.Taken, Held: d.Good, Note: d.Note}
+		out.DrillAt, out.DrillHeld, out.DrillNote = &d.At, d.Good, d.Note
 	}
 	return out, nil
 }

@@ -21,7 +21,9 @@ import (
 	"mailvow/internal/base/reply"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
+	"mailvow/internal/keep/chunk"
 	"mailvow/internal/lab"
+	"mailvow/internal/protect/evidence"
 )
 
 // courier is a courier that a test bends.
@@ -186,4 +188,51 @@ func TestProbesOnPostgres(t *testing.T) {
 	if f := apart.check(t, "cm-mgmt-separate"); f.Status != pledge.Kept {
 		t.Errorf("the console runs apart: %+v", f)
 	}
+}
+
+// eternal is a place from which nothing goes.
+type eternal struct{ chunk.Place }
+
+func (eternal) Delete(context.Context, string) error { return nil }
+
+// TestBackupProbesSeeWhatIsBroken breaks backups, one way after the other.
+func TestBackupProbesSeeWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	h, dir, clock := backed(t, "")
+	if f := h.check(t, "ca-backup-dr"); f.Status != pledge.Kept {
+		t.Fatalf("%s: %s", f.Status, f.Evidence)
+	}
+	sees := func(id, says string) {
+		t.Helper()
+		if f := h.check(t, id); f.Status != pledge.Failing || !strings.Contains(f.Evidence, says) {
+			t.Errorf("%s is %s: %s; want %q", id, f.Status, f.Evidence, says)
+		}
+	}
+	plain := filepath.Join(dir, "mailvow.db")
+	must(t, os.WriteFile(plain, []byte("SQLite format 3\x00"), 0o600))
+	sees("mb-backups", "holds mailvow.db, which is none")
+	must(t, os.Remove(plain))
+	chunks, err := filepath.Glob(filepath.Join(dir, "chunks", "*", "*"))
+	must(t, err)
+	good, err := os.ReadFile(chunks[0])
+	must(t, err)
+	must(t, os.WriteFile(chunks[0], []byte("SQLite format 3\x00"), 0o600))
+	sees("mb-backups", "is not encrypted")
+	must(t, os.Remove(chunks[0]))
+	sees("ca-backup-dr", "a file of it is missing")
+	if d, err := h.backups.Try(t.Context(), evidence.BySystem); err != nil || d.Good {
+		t.Errorf("a drill without a chunk: %+v %v", d, err)
+	}
+	must(t, os.WriteFile(chunks[0], good, 0o600))
+	sees("ca-backup-dr", "the last restore that was tried failed")
+
+	place := h.backups.Store.Place
+	h.backups.Store.Place = eternal{place}
+	sees("mb-backup-purge", "is still there")
+	h.backups.Store.Place = place
+
+	clock.by.Add(int64(25 * time.Hour))
+	sees("mb-backups", "the newest is not younger than 24h")
+	clock.by.Add(int64(40 * 24 * time.Hour))
+	sees("mb-backup-purge", "and may be 720h")
 }

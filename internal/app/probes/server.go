@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/retain"
@@ -76,6 +77,8 @@ type Server struct {
 	Hashes func(context.Context, func(phc string) error) error
 	// Person makes a user of the canary's with a chosen password.
 	Person func(ctx context.Context, c Canary, email address.Address, password string) error
+	// Backups are this server's. What lies in their place a probe looks at itself.
+	Backups *backup.Keeper
 	// Console says whether this process has the console's role, Mail whether it
 	// has the mail doors'. OneProcess: the store allows no second process.
 	Console, Mail, OneProcess bool
@@ -137,6 +140,9 @@ func All(s *Server) []pledge.Probe {
 		probe{"mb-tls", s.handshakes},
 		probe{"mb-argon2id", s.passwords},
 		probe{"mb-certificate", s.certificate},
+		probe{"mb-backups", s.backedUp},
+		probe{"mb-backup-purge", s.backupsExpire},
+		probe{"ca-backup-dr", s.recovery},
 	}
 }
 

@@ -12,22 +12,16 @@ type BackupState interface {
 
 // Backups is how backups stand.
 type Backups struct {
-	Configured  bool         `json:"configured"`
-	NewestState bool         `json:"newest_state" doc:"Key store, erasure ledger and evidence log have a second place."`
-	Count       int          `json:"count"`
-	Newest      *time.Time   `json:"newest" doc:"When the newest backup was taken."`
-	Oldest      *time.Time   `json:"oldest" doc:"When the oldest backup was taken."`
-	Age         *int64       `json:"age" doc:"Of the newest, in seconds."`
-	Drill       *BackupDrill `json:"drill" doc:"The last restore that was tried."`
-	Late        []string     `json:"late" nullable:"false" doc:"What is overdue, in words; empty when all is well."`
-}
-
-// BackupDrill is a restore that was tried in a scratch folder.
-type BackupDrill struct {
-	At    time.Time `json:"at"`
-	Taken time.Time `json:"taken" doc:"When the backup was taken."`
-	Held  bool      `json:"held"`
-	Note  string    `json:"note"`
+	Configured  bool       `json:"configured"`
+	NewestState bool       `json:"newest_state" doc:"Key store, erasure ledger and evidence log have a second place."`
+	Count       int        `json:"count"`
+	Newest      *time.Time `json:"newest" doc:"When the newest backup was taken."`
+	Oldest      *time.Time `json:"oldest" doc:"When the oldest backup was taken."`
+	Age         *int64     `json:"age" doc:"Of the newest, in seconds."`
+	DrillAt     *time.Time `json:"drill_at" doc:"When a restore was last tried, in a scratch folder."`
+	DrillHeld   bool       `json:"drill_held"`
+	DrillNote   string     `json:"drill_note" doc:"What it found."`
+	Late        []string   `json:"late" nullable:"false" doc:"What is overdue, in words; empty when all is well."`
 }
 
 func (a *API) getBackups(ctx context.Context, _ Asker, _ *nothing) (*struct{ Body Backups }, error) {

@@ -139,6 +139,10 @@ func (desk) Assessment(context.Context, scope.Scope) (json.RawMessage, error) {
 	return json.RawMessage(`{"assessment-results":{}}`), nil
 }
 
+func (desk) Backups(context.Context) (Backups, error) {
+	return Backups{Configured: true, Count: 1, Late: []string{}}, nil
+}
+
 // kept stands for protect/retain.
 type kept []retain.State
 
@@ -178,7 +182,7 @@ func road(t testing.TB, p *Parts) {
 	must(t, err)
 	_, err = words.Open(t.Context(), p.History, p.DB, p.Vault, p.IDs, p.Clock)
 	must(t, err)
-	p.Subjects, p.Records, p.Controls = desk{}, desk{}, desk{}
+	p.Subjects, p.Records, p.Controls, p.Backups = desk{}, desk{}, desk{}, desk{}
 	p.Retention = kept{
 		{Category: "letters", Status: retain.Failing, Period: 48 * time.Hour, Problem: "The purge failed (unavailable); the server's log says why."},
 		{Category: "trace keys", Status: retain.Kept, Period: 36 * time.Hour, Ran: lab.Epoch, Purged: 3, Gone: lab.Epoch, Total: 9},

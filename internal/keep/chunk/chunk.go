@@ -119,11 +119,15 @@ func changed(err error) error {
 	return fault.Because(fault.Invalid, err, "The backup is damaged: a file of it was changed.").WithHint("choose another backup: mailvow backup list")
 }
 
+func missing(err error) error {
+	return fault.Because(fault.Invalid, err, "The backup is damaged: a file of it is missing.").WithHint("choose another backup: mailvow backup list")
+}
+
 // read gives a chunk's content, which is what its name says.
 func (s *Store) read(ctx context.Context, k namer, n Name) ([]byte, error) {
 	sealed, err := s.Place.Get(ctx, n.place(), largest)
 	if fault.Is(err, fault.NotFound) {
-		return nil, fault.Because(fault.Invalid, err, "The backup is damaged: a file of it is missing.").WithHint("choose another backup: mailvow backup list")
+		return nil, missing(err)
 	}
 	if err != nil {
 		return nil, err

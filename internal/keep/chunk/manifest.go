@@ -228,6 +228,38 @@ func (s *Store) Verify(ctx context.Context, m *Manifest) (int, error) {
 	return len(seen), nil
 }
 
+// Sample looks for every chunk of an archive by name and reads some of them,
+// chosen at random. It gives how many there are and how many it read.
+func (s *Store) Sample(ctx context.Context, m *Manifest, most int) (all, read int, err error) {
+	there := map[Name]struct{}{}
+	err = s.Place.List(ctx, chunks+"/", func(place string, size int64) error {
+		if n, ok := nameIn(place); ok && size > 0 {
+			there[n] = struct{}{}
+		}
+		return nil
+	})
+	used := map[Name]struct{}{}
+	for i := range m.Files {
+		if err == nil {
+			err = m.Files[i].each(func(n Name) error {
+				if _, ok := there[n]; !ok {
+					return missing(nil)
+				}
+				used[n] = struct{}{}
+				return nil
+			})
+		}
+	}
+	for n := range used { // in no order
+		if err != nil || read == most {
+			break
+		}
+		_, err = s.read(ctx, m.namer(), n)
+		read++
+	}
+	return len(used), read, fault.Wrap(err, "look at a backup")
+}
+
 // Expire removes the archives that keep refuses and then every chunk that none
 // uses. If an archive that stays cannot be read, no chunk goes.
 func (s *Store) Expire(ctx context.Context, keep func(Entry) bool) (gone, dropped int, err error) {

@@ -256,6 +256,9 @@ func (f *filler) begin(ctx context.Context, t Table) error {
 	if err := f.end(); err != nil {
 		return err
 	}
+	if _, err := f.tx.ExecContext(ctx, "delete from "+quote(t.Name)); err != nil { // what a migration added
+		return f.db.classify(err)
+	}
 	columns, places := make([]string, len(t.Columns)), make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		columns[i], places[i] = quote(c), fmt.Sprintf("$%d", i+1)

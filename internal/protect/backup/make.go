@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -199,6 +200,26 @@ func (k *Keeper) addRows(ctx context.Context, w *chunk.Writer, f *facts) error {
 		return err
 	}
 	return end()
+}
+
+// Plant archives content as a backup of another time, for a probe that sees it
+// expire. It must not be younger than the real ones, for those are restored.
+func (k *Keeper) Plant(ctx context.Context, taken time.Time, content []byte) (id ids.Backup, err error) {
+	if k.Store == nil {
+		return 0, none()
+	}
+	id = ids.New[ids.Backup](k.IDs)
+	err = k.alone(ctx, func(ctx context.Context) error {
+		w, err := k.Store.Begin(ctx, id.String(), taken)
+		if err == nil {
+			err = w.Add(ctx, "planted", bytes.NewReader(content))
+		}
+		if err == nil {
+			_, err = w.Commit(ctx, facts{Dialect: "planted"})
+		}
+		return err
+	})
+	return id, fault.Wrap(err, "plant a backup")
 }
 
 // Expire removes the backups that were taken before a time, with every chunk

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How backups stand: the newest, the last restore that was tried, what is overdue */
+        get: operations["get-backups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/caught": {
         parameters: {
             query?: never;
@@ -961,6 +978,38 @@ export interface components {
             kind: "retention";
             text: string;
         };
+        Backups: {
+            /**
+             * Format: int64
+             * @description Of the newest, in seconds.
+             */
+            age: number | null;
+            configured: boolean;
+            /** Format: int64 */
+            count: number;
+            /**
+             * Format: date-time
+             * @description When a restore was last tried, in a scratch folder.
+             */
+            drill_at: string | null;
+            drill_held: boolean;
+            /** @description What it found. */
+            drill_note: string;
+            /** @description What is overdue, in words; empty when all is well. */
+            late: string[];
+            /**
+             * Format: date-time
+             * @description When the newest backup was taken.
+             */
+            newest: string | null;
+            /** @description Key store, erasure ledger and evidence log have a second place. */
+            newest_state: boolean;
+            /**
+             * Format: date-time
+             * @description When the oldest backup was taken.
+             */
+            oldest: string | null;
+        };
         Caught: {
             attachments: components["schemas"]["File"][];
             date?: string;
@@ -1839,6 +1888,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backups"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-caught": {
         parameters: {
             query?: {
