@@ -34,7 +34,7 @@ func (p paths) scratch() string { return filepath.Join(p.root, "scratch") }
 func (h *House) openBackups(ctx context.Context) error {
 	c := backup.Config{
 		Streams: h.streams(), DB: h.db, Schemas: stored.Schemas(), Blobs: h.blobs, Scratch: h.Config.Backup.Scratch,
-		Periods: h.periodsOfBackups, Sample: h.sample, Alone: h.aloneWithBackups,
+		Periods: h.periodsOfBackups, Sample: h.sampleRows, Alone: h.aloneWithBackups,
 		Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	}
 	if c.Scratch == "" {
@@ -138,9 +138,8 @@ func (h *House) aloneWithBackups(ctx context.Context, f func(context.Context) er
 	return h.election.Once(ctx, "work on backups", func(ctx context.Context, _ leader.Term) error { return f(ctx) })
 }
 
-// sample opens customers, users and the newest records of a restored database
-// with today's keys. Records whose keys have ended are passed over.
-func (h *House) sample(ctx context.Context, d *db.DB) (opened int, err error) {
+// sampleRows opens customers and users of a restored database with today's keys.
+func (h *House) sampleRows(ctx context.Context, d *db.DB) (opened int, err error) {
 	customers, err := tenant.New(d, h.vault, h.ids, h.Clock).List(ctx, scope.Everyone, 1<<63-1, 100)
 	if err != nil {
 		return 0, fault.Wrap(err, "open customers")
