@@ -104,6 +104,21 @@ func chatty(t *testing.T, h *House) {
 	h.probed.Doors["http"] = at.String()
 }
 
+// trusting puts a door before the API that hides where a request comes from.
+func trusting(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	door := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+		r.Out.Header.Del("Sec-Fetch-Site")
+		r.Out.Header.Del("Origin")
+	}})
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
@@ -150,6 +165,8 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cl-retry", before: instead(deliver.Host, failed), says: "waited 3s for the message to be deferred"},
 		{id: "cl-dsn", before: instead(deliver.Local, liar), says: "the sender was not told"},
 		{id: "cl-minimise", after: statement("create table diary (day int, secret text)"), says: "diary.day, diary.secret"},
+		{id: "ca-ropa", after: statement("create table diary (day int, secret text)"), says: "does not list diary.day, diary.secret"},
+		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 	} {

@@ -137,6 +137,8 @@ func All(s *Server) []pledge.Probe {
 		probe{"cl-dsn", s.notice},
 		probe{"cj-retention", s.retention},
 		probe{"cl-minimise", s.minimise},
+		probe{"ca-ropa", s.record},
+		probe{"mb-csrf", s.crossSite},
 		probe{"mb-tls", s.handshakes},
 		probe{"mb-argon2id", s.passwords},
 		probe{"mb-certificate", s.certificate},

@@ -17,14 +17,24 @@ import css from './controls.module.css';
 const order = ['failing', 'kept', 'attested', 'not_applicable', 'to_run', 'not_yet'];
 
 /** A promise whose probe has not run yet is another thing than one that has no probe. */
-export const stateOf = (c: Control) => (c.status === 'not_yet' && c.probed ? 'to_run' : c.status);
+export const stateOf = (c: Pick<Control, 'status' | 'probed'>) =>
+  c.status === 'not_yet' && c.probed ? 'to_run' : c.status;
 
 const columns: Column<Control>[] = [
   {
     id: 'status',
     title: t.controls.status,
     sort: (c) => order.indexOf(stateOf(c)),
-    cell: (c) => <State state={stateOf(c)} />,
+    cell: (c) => (
+      <>
+        <State state={stateOf(c)} />
+        {c.failing_since && (
+          <Text size="xs" c="dimmed">
+            {t.controls.since} <When at={c.failing_since} />
+          </Text>
+        )}
+      </>
+    ),
   },
   {
     id: 'says',

@@ -659,6 +659,7 @@ export const en = {
     promise: 'Promise',
     evidence: 'Evidence',
     checkedAt: 'Checked',
+    since: 'Since',
     kind: 'Kind',
     run: 'Run all checks now',
     running: (done: number, all: number) =>
@@ -667,11 +668,11 @@ export const en = {
     ranFailing: (n: number) => `Every check has run; ${many(n, 'promise is', 'promises are')} not kept.`,
     unseen: (n: number) => `${many(n, 'promise waits', 'promises wait')} for a check`,
     unseenRun:
-      'Checks run when somebody asks for them: with the button above, or by “mailvow controls check”. They take about half a minute and touch no customer’s data.',
+      'Each check runs once an hour, and all of them when you ask: with the button above, or by “mailvow controls check”. They take about half a minute and touch no customer’s data.',
     unseenAsk:
-      'Checks run when an operator of this server asks for them: in this room, or by “mailvow controls check”.',
+      'Each check runs once an hour, and all of them when an operator of this server asks: in this room, or by “mailvow controls check”.',
     waiting: {
-      to_run: 'Its check has not run since the server started.',
+      to_run: 'Its check has not run yet.',
       not_yet: 'No check shows it yet.',
     } as Record<string, string>,
     empty: 'No controls are listed',
