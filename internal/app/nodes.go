@@ -159,7 +159,8 @@ const (
 	sweepEvery   = 10 * time.Minute
 	joinEvery    = 15 * time.Minute
 	redactEvery  = time.Second
-	redactSettle = 5 * time.Second  // until every process has seen a change of the policy
+	redactSettle = 5 * time.Second // until every process has seen a change of the policy
+	casesEvery   = 5 * time.Minute
 	refreshEvery = 20 * time.Second // 30 s at most, see vault.Refresh
 )
 
@@ -192,6 +193,7 @@ func (h *House) startNodes() {
 		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
 		h.parts.Go("jobs", h.runner().Run)
 		h.startBackups()
+		h.duty("requests", h.repeat("see to requests", casesEvery, h.cases.Tick))
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/subject"
 )
@@ -27,6 +28,7 @@ type trust struct {
 	persons   *history.Holder
 	subjects  *subject.Desk
 	eraser    *erase.Eraser
+	cases     *request.Desk
 	retention *retain.Engine
 	controls  *control.Control
 	backups   *backup.Keeper
@@ -46,14 +48,16 @@ func (h *House) openTrust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.openCases()
 	// What finds a person comes after those who find by it.
-	holders := []pledge.Holder{h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
+	holders := []pledge.Holder{h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
 		Ledger: ledger, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 		Policy: h.policyLabel,
 	})
+	h.cases.Subjects, h.cases.Eraser = h.subjects, h.eraser
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
 		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
@@ -92,6 +96,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "sessions", Purge: own(h.access.Purge)},
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
+		{Category: "requests of persons", Purge: common(h.cases.Purge), Oldest: h.cases.Oldest},
 		{Category: "counts", Purge: h.tally.Purge},
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
 		{Category: backup.Category, Purge: common(h.expireBackups), Oldest: func(ctx context.Context) (time.Time, error) { return h.backups.Oldest(ctx) }},

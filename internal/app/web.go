@@ -134,7 +134,7 @@ func (h *House) web() (http.Handler, error) {
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h,
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
-		Subjects: requests{h}, Records: requests{h}, Inventory: h.inventory, Controls: shownControls{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies,
+		Subjects: requests{h}, Requests: shownCases{h.cases}, Records: requests{h}, Inventory: h.inventory, Controls: shownControls{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies,
 		Evidence: evidence.NewPublished(h.evidence.Tiles),
 		Ready:    h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 	})
@@ -202,10 +202,17 @@ func actingAs(p access.Principal) evidence.Role {
 
 // withConsole puts the console beside the API where this process has that role:
 // paths that the API does not have are the console's. The page that verifies
-// certificates is everywhere.
+// certificates, and those for persons who ask about their data, are everywhere.
 func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/certificate", httpapi.HostCheck(h.webHosts(), pages.Certificate()))
+	asked, err := pages.NewPrivacy(h.cases, h.Clock, h.observe.For("door/pages").Log)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{"/privacy", "/privacy/"} {
+		mux.Handle(path, httpapi.HostCheck(h.webHosts(), asked))
+	}
 	if !h.has(config.RoleConsole) {
 		mux.Handle("/", api)
 		return mux, nil

@@ -59,6 +59,7 @@ type root struct {
 	Retention   retentionCommand   `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
 	Policy      policyCommands     `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
+	Request     requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
 	Controls    controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Backup      backupCommands     `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
 	Keys        keysCommands       `cmd:"" help:"Keys of the running server."`

@@ -43,6 +43,7 @@ type (
 	referenceKind   struct{}
 	leafKind        struct{}
 	backupKind      struct{}
+	caseKind        struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -64,6 +65,7 @@ func (attemptKind) Prefix() string     { return "att" }
 func (referenceKind) Prefix() string   { return "ref" }
 func (leafKind) Prefix() string        { return "leaf" }
 func (backupKind) Prefix() string      { return "bak" }
+func (caseKind) Prefix() string        { return "case" }
 
 // The identifiers of the house.
 type (
@@ -86,6 +88,7 @@ type (
 	Reference   = ID[referenceKind] // what a refusal tells the peer and the log
 	Leaf        = ID[leafKind]      // one entry of the evidence log
 	Backup      = ID[backupKind]
+	Case        = ID[caseKind] // a request of a person about their data
 )
 
 const (

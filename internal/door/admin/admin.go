@@ -9,6 +9,7 @@ import (
 	"context"
 	"time"
 
+	"mailvow/internal/base/clock"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
@@ -27,6 +28,8 @@ type Parts struct {
 	Keys      Keys
 	Subjects  Subjects
 	Eraser    Eraser
+	Requests  Requests
+	Clock     clock.Clock
 	Controls  Controls
 	Backups   Backups
 	Retention Retention

@@ -31,6 +31,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.messages(mux, p)
 	s.keys(mux, p)
 	s.subjects(mux, p)
+	s.requests(mux, p)
 	s.controls(mux, p)
 	s.backups(mux, p)
 	s.people(mux, p)

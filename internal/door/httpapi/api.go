@@ -109,6 +109,7 @@ type Parts struct {
 	Tally        *tally.Tally
 	// Trust; each may be nil where this process does not have it.
 	Subjects  Subjects
+	Requests  Requests
 	Records   Records
 	Controls  Controls
 	Backups   BackupState
@@ -189,6 +190,7 @@ func (a *API) routes() {
 	a.overviewRoutes()
 	a.trustRoutes()
 	a.policyRoutes()
+	a.requestRoutes()
 	a.plainRoutes()
 }
 

@@ -29,12 +29,12 @@ type Overview struct {
 	Counts
 	Series []CountPoint      `json:"series" nullable:"false"`
 	Start  map[string]string `json:"start,omitempty" doc:"How to send the first mail; in dev mode."`
-	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What the operator must look at; for who may read the platform."`
+	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What must be looked at: purges, for who may read the platform; late requests, for who answers persons."`
 }
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention"`
+	Kind string `json:"kind" enum:"retention,requests"`
 	Text string `json:"text"`
 }
 
@@ -98,6 +98,11 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 			return nil, err
 		}
 	}
+	late, err := a.lateRequests(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	out.Body.Alerts = append(out.Body.Alerts, late...)
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
+	rights "mailvow/internal/protect/request"
 )
 
 // operations gives every operation that the API registered.
@@ -128,6 +129,11 @@ var things = map[string]thing{
 		must(t, err)
 		return strconv.Itoa(v.Number)
 	},
+	"/v1/requests/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		c, err := b.parts.Requests.Enter(t.Context(), in, access.Principal{}, rights.Asked{Address: "ann@example.net", Kind: rights.Access})
+		must(t, err)
+		return c.ID.String()
+	},
 	"/v1/customers/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		c, err := b.parts.Tenants.Add(t.Context(), "X", "test")
 		must(t, err)
@@ -167,6 +173,8 @@ var bodies = map[string]string{
 	"correct-subject":    `{"address":"bob@example.net","field":"name","value":"Bob"}`,
 	"restrict-subject":   `{"address":"bob@example.net","on":true}`,
 	"erase-subject":      `{"address":"bob@example.net","reason":"asked"}`,
+	"enter-request":      `{"address":"bob@example.net","kind":"access"}`,
+	"decide-request":     `{"decision":"refuse","reason":"a test"}`,
 	"resume-queue":       `{"domain":"example.net"}`,
 	"change-customer":    `{"name":"New"}`,
 	"check-policy":       `{"settings":{"answers":"1KiB"}}`,

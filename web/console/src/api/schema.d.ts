@@ -678,6 +678,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Requests of persons about their data, newest first */
+        get: operations["list-requests"];
+        put?: never;
+        /** Enter a request that a person made to you; they are told that it is seen to */
+        post: operations["enter-request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/requests/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One request */
+        get: operations["get-request"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/requests/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept and carry out, refuse, or extend; the person is told */
+        post: operations["decide-request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/retention": {
         parameters: {
             query?: never;
@@ -975,7 +1027,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention";
+            kind: "retention" | "requests";
             text: string;
         };
         Backups: {
@@ -1134,6 +1186,20 @@ export interface components {
             /** @enum {string} */
             state: "active" | "suspended" | "ended";
         };
+        DecideInBody: {
+            /** @description For the operator: for which customer, where several hold something. */
+            customer?: string;
+            /** @enum {string} */
+            decision: "accept" | "refuse" | "extend";
+            /** @description Of a rectification: the field as the person's copy names it. */
+            field?: string;
+            /** @description Of an erasure: leave a keyed hash, so that the person is not written to again. */
+            keep_away?: boolean;
+            /** @description Needed to refuse or to extend; the person is told. */
+            reason?: string;
+            /** @description Of a rectification: what is right. */
+            value?: string;
+        };
         Deleted: {
             /** @description The entry of the evidence log, as protect/evidence writes it. */
             receipt: unknown;
@@ -1162,6 +1228,22 @@ export interface components {
             /** @enum {string} */
             type: "TXT" | "CNAME";
             value: string;
+        };
+        EnterInBody: {
+            address: string;
+            /** @enum {string} */
+            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal";
+            /**
+             * @default gdpr
+             * @enum {string}
+             */
+            law: "gdpr" | "ccpa";
+            note?: string;
+            /**
+             * Format: date-time
+             * @description When it came in; now where it is left out.
+             */
+            received_at?: string;
         };
         EraseInBody: {
             address: string;
@@ -1459,7 +1541,7 @@ export interface components {
              * @description Messages, since midnight UTC.
              */
             accepted_today: number;
-            /** @description What the operator must look at; for who may read the platform. */
+            /** @description What must be looked at: purges, for who may read the platform; late requests, for who answers persons. */
             alerts?: components["schemas"]["Alert"][];
             /**
              * Format: int64
@@ -1514,6 +1596,11 @@ export interface components {
         };
         PageQueueItem: {
             items: components["schemas"]["QueueItem"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageRequest: {
+            items: components["schemas"]["Request"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -1703,6 +1790,61 @@ export interface components {
             message?: string;
             /** @description Why; the messages' timelines show it, and the queue while they are held. */
             reason?: string;
+        };
+        Request: {
+            address: string;
+            /**
+             * Format: date-time
+             * @description When the law wants the receipt confirmed; null: it does not.
+             */
+            confirm_by: string | null;
+            /** Format: date-time */
+            confirmed_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+            id: string;
+            /** @enum {string} */
+            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal";
+            /** @enum {string} */
+            law: "gdpr" | "ccpa";
+            /** @description The person's words. */
+            note?: string;
+            /**
+             * Format: date-time
+             * @description When the person showed that the address is theirs.
+             */
+            proved_at: string | null;
+            /**
+             * Format: date-time
+             * @description The law's clock runs from here.
+             */
+            received_at: string;
+            /** @description Each customer who holds something decides on its own. */
+            shares: components["schemas"]["RequestShare"][];
+            /** @enum {string} */
+            source: "person" | "customer";
+            /** @enum {string} */
+            state: "unproved" | "open" | "extended" | "answered" | "refused" | "lapsed";
+        };
+        RequestShare: {
+            customer: string;
+            /** Format: date-time */
+            decided_at: string | null;
+            /** Format: date-time */
+            due_at: string;
+            /** Format: date-time */
+            extended_at: string | null;
+            /** @description Of a refusal or an extension; the person was told. */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description Until when the person can fetch the result.
+             */
+            result_ends_at: string | null;
+            /** @enum {string} */
+            standing: "in_time" | "soon" | "overdue" | "done";
+            /** @enum {string} */
+            state: "open" | "extended" | "accepted" | "answered" | "refused";
         };
         RestrictInBody: {
             address: string;
@@ -3523,6 +3665,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueGroup"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-requests": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRequest"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "enter-request": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnterInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "decide-request": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Request"];
                 };
             };
             /** @description Error */

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"context"
+	"net"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/message"
+	"mailvow/internal/door/httpapi"
+	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/link"
+	"mailvow/internal/protect/request"
+	"mailvow/internal/protect/tenant"
+)
+
+// openCases makes the desk of persons' requests; it gets those who carry out what
+// it decides when they exist, since its own cases are among what they reach.
+func (h *House) openCases() {
+	h.cases = request.New(request.Config{
+		DB: h.db, Vault: h.vault, Links: link.New(h.db, h.vault, h.ids, h.Clock), Tenants: h.tenants, Stage: h.stage, Nudge: h.evidence.Nudge,
+		IDs: h.ids, Clock: h.Clock, Observe: h.observe, Post: h.postLetter, Base: h.publicURL,
+	})
+}
+
+// publicURL is where people without an account reach this server.
+func (h *House) publicURL() string {
+	if at := h.doors.at("http"); at != "" && h.Dev {
+		if _, port, err := net.SplitHostPort(at); err == nil {
+			return "http://" + net.JoinHostPort("localhost", port)
+		}
+	}
+	return consoleURL(h.Config)
+}
+
+// postLetter mails a person as the platform, from privacy@ this server. A bounce
+// has nowhere to go: the envelope's sender is null (RFC 5321 4.5.5).
+func (h *House) postLetter(ctx context.Context, l request.Letter) error {
+	from, err := address.Parse("privacy@" + h.Config.Hostname)
+	if err != nil {
+		return fault.Wrap(err, "write as this server")
+	}
+	by := tenant.Platform
+	if h.Dev && h.shown.tenant != 0 {
+		by = h.shown.tenant // whose room of caught mail a developer looks into
+	}
+	to, err := h.routes().Route(ctx, by, l.To)
+	if err != nil {
+		return err
+	}
+	draft := h.drafts.Begin(ctx)
+	_, err = message.Compose{
+		From: []message.Mailbox{{Name: "Privacy", Address: from.Text()}}, To: []message.Mailbox{{Address: l.To.Text()}},
+		Subject: l.Subject, Text: l.Text, Date: h.Clock.Now(), MessageID: ids.New[ids.Reference](h.ids).String() + "@" + from.Domain(),
+		Headers:  []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}}, // RFC 3834 5
+		SMTPUTF8: l.To.NeedsUTF8(),
+	}.WriteTo(draft)
+	if err == nil {
+		err = draft.Finish()
+	}
+	if err != nil {
+		if e := draft.Discard(ctx); e != nil {
+			h.observe.Log.WarnContext(ctx, "discard a draft; the sweep will", "error", e)
+		}
+		return fault.Wrap(err, "write a letter")
+	}
+	_, err = h.intake.Accept(ctx, &intake.Submission{
+		Tenant: by, Direction: history.Outbound, Class: queue.Transactional, Peer: deliver.Peer{Protocol: "HTTP"},
+		Recipients: []queue.Recipient{{Address: l.To, Route: to}}, Draft: draft, Need: deliver.Need{SMTPUTF8: l.To.NeedsUTF8(), EightBit: l.To.NeedsUTF8()},
+	})
+	return err
+}
+
+// shownCases implements httpapi.Requests.
+type shownCases struct{ *request.Desk }
+
+var _ httpapi.Requests = shownCases{}
+
+// Enter implements httpapi.Requests.
+func (s shownCases) Enter(ctx context.Context, t ids.Tenant, by access.Principal, q request.Asked) (request.Case, error) {
+	return s.Desk.Enter(ctx, t, actor(by), q)
+}
+
+// Decide implements httpapi.Requests.
+func (s shownCases) Decide(ctx context.Context, by access.Principal, x request.Decision) (request.Case, error) {
+	x.By = actingAs(by)
+	return s.Desk.Decide(ctx, x)
+}

@@ -1,0 +1,296 @@
+package pages
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"html/template"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/limit"
+	"mailvow/internal/protect/request"
+	"mailvow/internal/protect/subject"
+)
+
+//go:embed privacy
+var privacyFiles embed.FS
+
+// Requests is protect/request, as persons reach it.
+type Requests interface {
+	Ask(ctx context.Context, q request.Asked) error
+	Proving(ctx context.Context, link string) (request.Case, error)
+	Prove(ctx context.Context, link string) (string, error)
+	Page(ctx context.Context, link string) (request.Case, []request.Part, error)
+	Result(ctx context.Context, link string) (request.Case, request.Share, error)
+	Fetch(ctx context.Context, link string, f subject.Format, w io.Writer) error
+}
+
+// Privacy is the public page on which a person asks for their rights, and the
+// pages that the links in its mail lead to. They work without scripts and set no
+// cookies. It is an http.Handler for /privacy and what is below.
+type Privacy struct {
+	requests Requests
+	clock    clock.Clock
+	log      *slog.Logger
+	pages    *template.Template
+	mux      http.Handler
+	mu       sync.Mutex
+	askers   map[string]*rate.Limiter
+	all      *rate.Limiter
+	copies   limit.Places
+}
+
+// Five requests at once from one network and then one in ten minutes, and from
+// the whole world one a second: each causes a mail.
+const (
+	askEvery, askBurst = 10 * time.Minute, 5
+	allEvery, allBurst = time.Second, 60
+	maxNetworks        = 20_000
+	maxForm            = 32 << 10
+	copiesAtOnce       = 4
+)
+
+// NewPrivacy makes the pages.
+func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
+	p := &Privacy{
+		requests: r, clock: c, log: log, askers: map[string]*rate.Limiter{},
+		all: rate.NewLimiter(rate.Every(allEvery), allBurst), copies: limit.NewPlaces(copiesAtOnce),
+	}
+	var err error
+	p.pages, err = template.New("").Funcs(template.FuncMap{
+		"day": func(t time.Time) string { return t.UTC().Format("2 January 2006") }, "state": stateWords,
+	}).ParseFS(privacyFiles, "privacy/pages.html")
+	if err != nil {
+		return nil, fault.Because(fault.Internal, err, "")
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /privacy", func(w http.ResponseWriter, _ *http.Request) { p.form(w, http.StatusOK, form{}) })
+	mux.HandleFunc("POST /privacy", p.ask)
+	mux.HandleFunc("GET /privacy/style.css", style)
+	mux.HandleFunc("GET "+request.ProofPath+"{link}", p.confirm)
+	mux.HandleFunc("POST "+request.ProofPath+"{link}", p.prove)
+	mux.HandleFunc("GET "+request.CasePath+"{link}", p.standing)
+	mux.HandleFunc("GET "+request.ResultPath+"{link}", p.result)
+	mux.HandleFunc("POST "+request.ResultPath+"{link}", p.fetch)
+	// Another site cannot make its visitors ask.
+	p.mux = http.NewCrossOriginProtection().Handler(mux)
+	return p, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Privacy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Robots-Tag", "noindex")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	p.mux.ServeHTTP(w, r)
+}
+
+func style(w http.ResponseWriter, _ *http.Request) {
+	b, err := privacyFiles.ReadFile("privacy/style.css")
+	if err != nil {
+		http.Error(w, "There is no such page.", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	_, _ = w.Write(b) // the peer went
+}
+
+func stateWords(s request.State) string {
+	switch s {
+	case request.Open, request.Accepted:
+		return "The request is open"
+	case request.Extended:
+		return "The request is open and takes longer"
+	case request.Answered:
+		return "The request was answered"
+	case request.Refused:
+		return "The request was refused"
+	case request.Unproved, request.Lapsed:
+	}
+	return "Nobody confirmed this request"
+}
+
+// form is what the form shows.
+type form struct {
+	Problem, Address, Law, Note string
+	Kind                        request.Kind
+	Kinds                       []request.Kind
+	Laws                        []request.Law
+}
+
+func (p *Privacy) form(w http.ResponseWriter, status int, f form) {
+	f.Kinds, f.Laws = request.Kinds(), request.Laws()
+	p.show(w, status, "form", f)
+}
+
+// show writes a whole page or none.
+func (p *Privacy) show(w http.ResponseWriter, status int, name string, data any) {
+	var b bytes.Buffer
+	if err := p.pages.ExecuteTemplate(&b, name, data); err != nil {
+		p.log.Error("a page could not be written", "page", name, "error", err)
+		http.Error(w, "This page cannot be shown just now; try again later.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the peer went
+}
+
+func (p *Privacy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	text, _ := fault.Public(err)
+	status, title := http.StatusServiceUnavailable, "Not now"
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Invalid, fault.Unauthenticated, fault.Denied:
+		status, title = http.StatusNotFound, "This link leads nowhere"
+	case fault.Gone, fault.Conflict:
+		status, title = http.StatusGone, "This link is over"
+	case fault.Internal, fault.Exhausted, fault.Unavailable, fault.ReadOnly, fault.Full:
+		text = "This cannot be done just now; try again later."
+		p.log.WarnContext(r.Context(), "a person's page failed", "error", err)
+	}
+	p.show(w, status, "refused", map[string]string{"Title": title, "Text": text})
+}
+
+func (p *Privacy) ask(w http.ResponseWriter, r *http.Request) {
+	if !p.mayAsk(r.RemoteAddr) {
+		w.Header().Set("Retry-After", "600")
+		p.show(w, http.StatusTooManyRequests, "refused", map[string]string{"Title": "Too many requests", "Text": "Too many requests came from your network. Try again in ten minutes."})
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		p.form(w, http.StatusBadRequest, form{Problem: "The form did not come through; send it again."})
+		return
+	}
+	f := form{Address: r.PostForm.Get("address"), Kind: request.Kind(r.PostForm.Get("kind")), Law: r.PostForm.Get("law"), Note: r.PostForm.Get("note")}
+	err := p.requests.Ask(r.Context(), request.Asked{Address: f.Address, Kind: f.Kind, Law: f.Law, Note: f.Note})
+	switch {
+	case fault.Is(err, fault.Invalid):
+		f.Problem, _ = fault.Public(err)
+		p.form(w, http.StatusBadRequest, f)
+	case err != nil:
+		p.refuse(w, r, err)
+	default:
+		p.show(w, http.StatusOK, "sent", nil)
+	}
+}
+
+// mayAsk holds the limits. A network is an IPv4 address or an IPv6 /64, of which
+// one household has one.
+func (p *Privacy) mayAsk(peer string) bool {
+	key := peer
+	if host, _, err := net.SplitHostPort(peer); err == nil {
+		key = host
+	}
+	if a, err := netip.ParseAddr(key); err == nil && a.Unmap().Is6() {
+		if n, err := a.WithZone("").Prefix(64); err == nil {
+			key = n.String()
+		}
+	}
+	now := p.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.askers[key]
+	if l == nil {
+		if len(p.askers) >= maxNetworks {
+			for k, other := range p.askers {
+				if other.TokensAt(now) >= askBurst {
+					delete(p.askers, k)
+				}
+			}
+			if len(p.askers) >= maxNetworks {
+				return false
+			}
+		}
+		l = rate.NewLimiter(rate.Every(askEvery), askBurst)
+		p.askers[key] = l
+	}
+	return l.AllowN(now, 1) && p.all.AllowN(now, 1)
+}
+
+func (p *Privacy) confirm(w http.ResponseWriter, r *http.Request) {
+	c, err := p.requests.Proving(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	p.show(w, http.StatusOK, "confirm", c)
+}
+
+func (p *Privacy) prove(w http.ResponseWriter, r *http.Request) {
+	to, err := p.requests.Prove(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	http.Redirect(w, r, request.CasePath+to, http.StatusSeeOther)
+}
+
+func (p *Privacy) standing(w http.ResponseWriter, r *http.Request) {
+	c, parts, err := p.requests.Page(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	p.show(w, http.StatusOK, "case", struct {
+		Case  request.Case
+		Parts []request.Part
+	}{c, parts})
+}
+
+func (p *Privacy) result(w http.ResponseWriter, r *http.Request) {
+	c, s, err := p.requests.Result(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	p.show(w, http.StatusOK, "result", struct {
+		Case  request.Case
+		Share request.Share
+		Copy  bool
+	}{c, s, copied(c.Kind)})
+}
+
+// copied reports that a result is a copy of data, not a certificate.
+func copied(k request.Kind) bool { return k == request.Access || k == request.Portability }
+
+func (p *Privacy) fetch(w http.ResponseWriter, r *http.Request) {
+	c, _, err := p.requests.Result(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	if !p.copies.TryTake() {
+		p.refuse(w, r, fault.New(fault.Unavailable, ""))
+		return
+	}
+	defer p.copies.Leave()
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	format, name, kind := subject.Text, "your-data.txt", "text/plain; charset=utf-8"
+	switch {
+	case !copied(c.Kind):
+		name, kind = "certificate.json", "application/json"
+	case r.PostFormValue("form") == string(subject.Lines):
+		format, name, kind = subject.Lines, "your-data.jsonl", "application/jsonl"
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	if err := p.requests.Fetch(r.Context(), r.PathValue("link"), format, w); err != nil {
+		p.log.WarnContext(r.Context(), "a result could not be handed over whole", "case", c.ID.String(), "error", err)
+		panic(http.ErrAbortHandler) // so that half a copy does not look whole
+	}
+}
