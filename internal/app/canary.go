@@ -85,7 +85,7 @@ func (h *House) openControls() (err error) {
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)
 	}
-	s.Backups = h.backups
+	s.Backups, s.Throwaway = h.backups, h.Dev
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
 	}

@@ -22,7 +22,11 @@ const (
 	largestFile = 16 << 20 // of which it reads no more
 )
 
-func noBackups() (pledge.Status, string, error) {
+// noBackups is a broken promise, but where nothing is meant to last.
+func (s *Server) noBackups() (pledge.Status, string, error) {
+	if s.Throwaway {
+		return pledge.NotApplicable, "dev mode keeps nothing that a backup would have to bring back", nil
+	}
 	return failing("no backups are configured: set backup.dir or backup.s3, and backup.recipients")
 }
 
@@ -30,7 +34,7 @@ func noBackups() (pledge.Status, string, error) {
 // there must be encrypted, for somebody else.
 func (s *Server) backedUp(ctx context.Context) (pledge.Status, string, error) {
 	if s.Backups.Store == nil {
-		return noBackups()
+		return s.noBackups()
 	}
 	state, err := s.Backups.State(ctx)
 	if err != nil {
@@ -86,7 +90,7 @@ func (s *Server) encrypted(ctx context.Context, name string, thief age.Identity)
 // backupsExpire plants a backup that is overdue and lets what is due go.
 func (s *Server) backupsExpire(ctx context.Context) (pledge.Status, string, error) {
 	if s.Backups.Store == nil {
-		return noBackups()
+		return s.noBackups()
 	}
 	before, err := s.Backups.State(ctx)
 	if err != nil {
@@ -135,7 +139,7 @@ func (s *Server) backupsExpire(ctx context.Context) (pledge.Status, string, erro
 // that was tried; it tries one where none was.
 func (s *Server) recovery(ctx context.Context) (pledge.Status, string, error) {
 	if s.Backups.Store == nil {
-		return noBackups()
+		return s.noBackups()
 	}
 	state, err := s.Backups.State(ctx)
 	if err != nil {

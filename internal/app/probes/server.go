@@ -79,6 +79,8 @@ type Server struct {
 	Person func(ctx context.Context, c Canary, email address.Address, password string) error
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
+	// Throwaway says that this is dev mode: nothing in it is meant to last.
+	Throwaway bool
 	// Console says whether this process has the console's role, Mail whether it
 	// has the mail doors'. OneProcess: the store allows no second process.
 	Console, Mail, OneProcess bool
