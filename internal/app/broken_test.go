@@ -168,6 +168,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "ca-ropa", after: statement("create table diary (day int, secret text)"), says: "does not list diary.day, diary.secret"},
 		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
+		{id: "cj-hold", after: statement("create trigger lose before insert on held begin select raise(ignore); end"), says: "the held canary is not in what the hold keeps"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 	} {
 		t.Run(c.id, func(t *testing.T) {

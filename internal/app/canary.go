@@ -173,6 +173,7 @@ func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []addre
 	for _, u := range users {
 		errs = append(errs, h.access.RemoveUser(ctx, access.House(), in, u.ID))
 	}
+	errs = append(errs, h.releaseCanary(ctx, in))
 	messages, err := h.history.Recent(ctx, in, 0, time.Time{}, 1000)
 	errs = append(errs, err)
 	for _, m := range messages {
@@ -183,6 +184,17 @@ func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []addre
 		errs = append(errs, h.persons.Forget(ctx, pledge.Subject{Scope: in, Address: a}))
 	}
 	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return fault.Is(e, fault.NotFound) || fault.Is(e, fault.Conflict) })...)
+}
+
+// releaseCanary ends the holds that a probe made.
+func (h *House) releaseCanary(ctx context.Context, in scope.Scope) error {
+	list, err := h.holds.List(ctx, in, 0, 200)
+	for _, x := range list {
+		if err == nil && x.Released.IsZero() {
+			_, err = h.holds.Release(ctx, in, x.ID, evidence.Actor{Role: evidence.BySystem})
+		}
+	}
+	return err
 }
 
 // canaryPerson makes a user who chose a password. Another one is the customer's

@@ -73,7 +73,7 @@ func (h *House) check(t *testing.T, id string) pledge.Finding {
 var probed = []string{
 	"ca-rest", "cm-encryption", "cm-content-transient", "cm-inbound-http", "cm-inbound-record", "cm-metadata-delete", "cj-relay",
 	"cm-redact", "cm-outbound-policy", "cj-retention",
-	"cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
+	"cj-hold", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
 }
 
 func TestPromisesAreKept(t *testing.T) {

@@ -78,6 +78,9 @@ func (r requests) DeleteMessage(ctx context.Context, s scope.Scope, m ids.Messag
 	if err != nil {
 		return nil, err
 	}
+	if err := r.holds.PreserveMessage(ctx, s, m); err != nil {
+		return nil, err
+	}
 	rows, err := r.history.Delete(ctx, s, m)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
+	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
@@ -30,6 +31,7 @@ type trust struct {
 	eraser    *erase.Eraser
 	cases     *request.Desk
 	retention *retain.Engine
+	holds     *hold.Store
 	controls  *control.Control
 	backups   *backup.Keeper
 	probed    *probes.Server
@@ -50,10 +52,13 @@ func (h *House) openTrust(ctx context.Context) error {
 	}
 	h.openCases()
 	// What finds a person comes after those who find by it.
-	holders := []pledge.Holder{h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
+	h.holds = hold.New(hold.Config{
+		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
+	})
+	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
-		Holders: holders, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
+		Holders: holders, Hold: h.holds.Preserve, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
 		Ledger: ledger, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 		Policy: h.policyLabel,
 	})
@@ -88,9 +93,10 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		return func(ctx context.Context, _ scope.Scope, before time.Time) (int, error) { return purge(ctx, before) }
 	}
 	return []retain.Rule{
-		{Category: "message records", Purge: records, Oldest: h.history.Oldest},
+		{Category: "held records", Age: time.Second, Purge: own(h.holds.Sweep)},
+		{Category: "message records", Purge: h.unlessHeld(records), Oldest: h.history.Oldest},
 		{Category: "searched subjects", By: "message records", Purge: h.words.Purge, Oldest: h.words.Oldest},
-		{Category: "conversations", Purge: h.history.PurgeConversations, Oldest: h.history.OldestConversation},
+		{Category: "conversations", Purge: h.unlessHeld(h.history.PurgeConversations), Oldest: h.history.OldestConversation},
 		{Category: "stored answers", Purge: h.purgeBy("door/httpapi")},
 		{Category: "job", Purge: h.purgeBy("keep/job")},
 		{Category: "sessions", Purge: own(h.access.Purge)},
@@ -101,6 +107,17 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
 		{Category: backup.Category, Purge: common(h.expireBackups), Oldest: func(ctx context.Context) (time.Time, error) { return h.backups.Oldest(ctx) }},
 		{Category: "message bodies", Age: 24 * time.Hour, Purge: common(h.sweepBlobs)},
+	}
+}
+
+// unlessHeld has what is held copied before a purge takes it. When that fails
+// nothing is purged, and so no key dies that opens it.
+func (h *House) unlessHeld(purge func(context.Context, scope.Scope, time.Time) (int, error)) func(context.Context, scope.Scope, time.Time) (int, error) {
+	return func(ctx context.Context, in scope.Scope, before time.Time) (int, error) {
+		if err := h.holds.Preserve(ctx, in); err != nil {
+			return 0, err
+		}
+		return purge(ctx, in, before)
 	}
 }
 
@@ -140,6 +157,10 @@ const (
 	transitGone  = time.Hour
 )
 
+// holdGone is how long after its day a key is needed under which holds' keys are
+// wrapped: those of holds that still hold move on, a released one's ends with it.
+const holdGone = 24 * time.Hour
+
 // keyPeriods say when the keys of a class are no longer needed. Account and
 // platform keys live as long as the contract. Transit keys go within
 // transitGone of their hour's end.
@@ -154,5 +175,6 @@ func (h *House) keyPeriods() []retain.Keys {
 		content,
 		{Class: vault.Trace, Of: []string{"message records"}, Needs: []string{"message records", "searched subjects"}},
 		{Class: vault.Transcript, Of: []string{"conversations"}, Needs: []string{"conversations"}},
+		{Class: vault.Hold, After: holdGone, Survivors: h.holds.Rewrap},
 	}
 }

@@ -60,6 +60,7 @@ type root struct {
 	Policy      policyCommands     `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Request     requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
+	Hold        holdCommands       `cmd:"" help:"Legal holds: records that outlive their period."`
 	Controls    controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Backup      backupCommands     `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
 	Keys        keysCommands       `cmd:"" help:"Keys of the running server."`

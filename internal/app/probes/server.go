@@ -134,6 +134,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-metadata-delete", s.recordDeleted},
 		probe{"cm-mgmt-separate", s.managementSeparate},
 		probe{"cj-relay", s.relay},
+		probe{"cj-hold", s.held},
 		probe{"cl-queue", s.queuedContentGoes},
 		probe{"cl-retry", s.retry},
 		probe{"cl-dsn", s.notice},

@@ -44,6 +44,7 @@ type (
 	leafKind        struct{}
 	backupKind      struct{}
 	caseKind        struct{}
+	holdKind        struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -66,6 +67,7 @@ func (referenceKind) Prefix() string   { return "ref" }
 func (leafKind) Prefix() string        { return "leaf" }
 func (backupKind) Prefix() string      { return "bak" }
 func (caseKind) Prefix() string        { return "case" }
+func (holdKind) Prefix() string        { return "hld" }
 
 // The identifiers of the house.
 type (
@@ -89,6 +91,7 @@ type (
 	Leaf        = ID[leafKind]      // one entry of the evidence log
 	Backup      = ID[backupKind]
 	Case        = ID[caseKind] // a request of a person about their data
+	Hold        = ID[holdKind] // a legal hold
 )
 
 const (

@@ -147,6 +147,7 @@ type Erased struct {
 	Kept     int           // records that a law or a hold keeps
 	Later    int           // records that are in use this moment; a repeat reaches them
 	Why      string        // why those are kept, or not reached yet
+	Held     bool          // a legal hold keeps them: the person is restricted meanwhile
 	Epoch    time.Duration // until copies cannot be opened either; 0 means at once
 }
 

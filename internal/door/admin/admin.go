@@ -34,6 +34,7 @@ type Parts struct {
 	Backups   Backups
 	Retention Retention
 	Policy    Policy
+	Holds     Holds
 	People    People
 	Acts      Acts
 }

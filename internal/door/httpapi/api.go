@@ -111,6 +111,7 @@ type Parts struct {
 	Subjects  Subjects
 	Requests  Requests
 	Records   Records
+	Holds     Holds
 	Controls  Controls
 	Backups   BackupState
 	Inventory *inventory.Inventory
@@ -191,6 +192,7 @@ func (a *API) routes() {
 	a.trustRoutes()
 	a.policyRoutes()
 	a.requestRoutes()
+	a.holdRoutes()
 	a.plainRoutes()
 }
 

@@ -37,6 +37,7 @@ import (
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
@@ -57,7 +58,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema()}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -78,6 +79,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Access = access.New(access.Config{DB: d, Vault: v, IDs: source, Clock: clock, Tenants: p.Tenants, Passwords: access.NewPasswords(cheap, 2), Limits: access.HouseLimits, Networks: true})
 	p.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	road(t, &p)
+	p.Holds = holdsOf(&p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
 	for _, f := range change {
 		f(&c, &p)

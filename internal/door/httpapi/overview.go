@@ -29,12 +29,12 @@ type Overview struct {
 	Counts
 	Series []CountPoint      `json:"series" nullable:"false"`
 	Start  map[string]string `json:"start,omitempty" doc:"How to send the first mail; in dev mode."`
-	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What must be looked at: purges, for who may read the platform; late requests, for who answers persons."`
+	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What must be looked at: purges, for who may read the platform; late requests and holds past their review, for who answers persons."`
 }
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention,requests"`
+	Kind string `json:"kind" enum:"retention,requests,hold"`
 	Text string `json:"text"`
 }
 
@@ -103,6 +103,13 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 		return nil, err
 	}
 	out.Body.Alerts = append(out.Body.Alerts, late...)
+	if in, may := who.May(access.SubjectsManage); may {
+		held, err := a.heldAlerts(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Alerts = append(out.Body.Alerts, held...)
+	}
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

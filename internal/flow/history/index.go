@@ -22,6 +22,7 @@ type Index struct {
 	Log   *slog.Logger // set before Run; nothing is logged otherwise
 	h     *History
 	look  *lookup.Index
+	work  sync.Mutex // one run at a time: who catches up waits for the one under way
 	mu    sync.Mutex
 	fresh []Event       // committed on this node and not indexed yet
 	lost  bool          // fresh is not whole: read the store instead
@@ -80,7 +81,9 @@ func (x *Index) CatchUp(ctx context.Context) error {
 	for {
 		n, err := x.step(ctx)
 		if err == nil && n == 0 {
+			x.work.Lock()
 			n, err = x.fromStore(ctx, x.h.db.Node(), false)
+			x.work.Unlock()
 		}
 		if err != nil || n == 0 {
 			return err
@@ -115,6 +118,8 @@ const pollEvery = 2 * time.Second
 
 // step indexes one run of events and returns how many.
 func (x *Index) step(ctx context.Context) (int, error) {
+	x.work.Lock()
+	defer x.work.Unlock()
 	own := x.h.db.Node()
 	x.mu.Lock()
 	fresh, lost := x.fresh, x.lost

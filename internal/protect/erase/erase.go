@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type Config struct {
 	// Holders are asked in this order: what finds a person comes after those who
 	// find by it (queue before history).
 	Holders []pledge.Holder
+	// Hold copies what legal holds of a scope hold, before anything is destroyed.
+	Hold func(context.Context, scope.Scope) error
 	// Forget is called last, when a person's erasure is over: it drops that by
 	// which the person was found.
 	Forget []func(context.Context, pledge.Subject) error
@@ -141,6 +144,12 @@ func (e *Eraser) settled(ctx context.Context, entry *Entry) ([]pledge.Erased, er
 			sum = join(sum, more)
 		}
 	}
+	if err == nil && !entry.KeepAway && slices.ContainsFunc(sum, func(x pledge.Erased) bool { return x.Held }) {
+		// Who is held stays restricted (GDPR Art. 18(1)(c)): nothing is sent to them.
+		if entry.KeepAway = true; e.KeepAway != nil {
+			err = e.KeepAway(ctx, s)
+		}
+	}
 	if err != nil {
 		return sum, err
 	}
@@ -150,6 +159,9 @@ func (e *Eraser) settled(ctx context.Context, entry *Entry) ([]pledge.Erased, er
 
 // pass asks every holder once and empties what deleting left in the files.
 func (e *Eraser) pass(ctx context.Context, s pledge.Subject) ([]pledge.Erased, error) {
+	if err := e.hold(ctx, s); err != nil {
+		return nil, err
+	}
 	var all []pledge.Erased
 	for _, h := range e.Holders {
 		erased, err := h.Erase(ctx, s)
@@ -162,6 +174,13 @@ func (e *Eraser) pass(ctx context.Context, s pledge.Subject) ([]pledge.Erased, e
 		e.Observe.For("protect/erase").Log.Warn("deleted rows stay in free pages until the next scrub", "error", err)
 	}
 	return all, nil
+}
+
+func (e *Eraser) hold(ctx context.Context, s pledge.Subject) error {
+	if e.Hold == nil {
+		return nil
+	}
+	return fault.Wrap(e.Hold(ctx, s.Scope), "keep what is held of a person")
 }
 
 func busy(erased []pledge.Erased) bool {
@@ -190,6 +209,7 @@ func join(before, later []pledge.Erased) []pledge.Erased {
 		}
 		out[at].Count += l.Count
 		out[at].Kept, out[at].Later, out[at].Why, out[at].Epoch = l.Kept, l.Later, l.Why, max(out[at].Epoch, l.Epoch)
+		out[at].Held = l.Held
 	}
 	return out
 }
@@ -298,6 +318,9 @@ func (e *Eraser) finish(ctx context.Context, entry Entry) (bool, error) {
 
 // left counts what is still found of a person and is not kept for a reason.
 func (e *Eraser) left(ctx context.Context, s pledge.Subject) (int, error) {
+	if err := e.hold(ctx, s); err != nil {
+		return 0, err
+	}
 	count := 0
 	for _, h := range e.Holders {
 		traces, err := h.Find(ctx, s)

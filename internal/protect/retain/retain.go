@@ -141,11 +141,14 @@ func New(c Config) (*Engine, error) {
 func (e *Engine) Pass(ctx context.Context) error {
 	e.pass.Lock()
 	defer e.pass.Unlock()
+	// One moment for the whole pass: a clock set forward in it ends no key of what
+	// was not yet purged.
+	now := e.Clock.Now()
 	var wrong []error
 	failed := map[string]bool{}
 	total := 0
 	for _, r := range e.Rules {
-		n, err := e.purge(ctx, r)
+		n, err := e.purge(ctx, r, now)
 		total += n
 		if err != nil {
 			failed[r.Category] = true
@@ -157,7 +160,7 @@ func (e *Engine) Pass(ctx context.Context) error {
 			wrong = append(wrong, fault.Wrap(err, "empty the free pages"))
 		}
 	}
-	wrong = append(wrong, e.destroyAll(ctx, e.Keys, failed))
+	wrong = append(wrong, e.destroyAll(ctx, e.Keys, failed, now))
 	return errors.Join(wrong...)
 }
 
@@ -171,13 +174,13 @@ func (e *Engine) Soon(ctx context.Context) error {
 			soon = append(soon, k)
 		}
 	}
-	return e.destroyAll(ctx, soon, nil)
+	return e.destroyAll(ctx, soon, nil, e.Clock.Now())
 }
 
-func (e *Engine) destroyAll(ctx context.Context, keys []Keys, failed map[string]bool) error {
+func (e *Engine) destroyAll(ctx context.Context, keys []Keys, failed map[string]bool, now time.Time) error {
 	var wrong []error
 	for _, k := range keys {
-		if err := e.destroy(ctx, k, failed); err != nil {
+		if err := e.destroy(ctx, k, failed, now); err != nil {
 			wrong = append(wrong, fmt.Errorf("destroy %s keys: %w", k.Class, err))
 		}
 	}
@@ -186,8 +189,7 @@ func (e *Engine) destroyAll(ctx context.Context, keys []Keys, failed map[string]
 
 // purge runs one rule for everybody and for those whose policy is another, and
 // writes down how it went.
-func (e *Engine) purge(ctx context.Context, r Rule) (int, error) {
-	now := e.Clock.Now()
+func (e *Engine) purge(ctx context.Context, r Rule, now time.Time) (int, error) {
 	plan, err := e.plan(ctx, r, now)
 	total := 0
 	for _, p := range plan {
@@ -216,8 +218,7 @@ func (e *Engine) purgeOf(ctx context.Context, r Rule, p purge) (int, error) {
 }
 
 // destroy ends the keys of a class in every customer's folder.
-func (e *Engine) destroy(ctx context.Context, k Keys, failed map[string]bool) error {
-	now := e.Clock.Now()
+func (e *Engine) destroy(ctx context.Context, k Keys, failed map[string]bool, now time.Time) error {
 	before, total, err := e.keysCut(k, 0, now), 0, error(nil)
 	for _, need := range k.Needs {
 		if failed[need] {
