@@ -90,7 +90,7 @@ func (p *Part) Filename() string {
 func baseName(s string) string {
 	s = strings.TrimSpace(s)
 	if i := strings.LastIndexAny(s, `/\`); i >= 0 {
-		s = s[i+1:]
+		s = strings.TrimSpace(s[i+1:])
 	}
 	if s == "." || s == ".." {
 		return ""
