@@ -67,9 +67,12 @@ func TestBackupPromisesAreKept(t *testing.T) {
 func TestWithoutBackups(t *testing.T) {
 	t.Parallel()
 	h := running(t, "")
-	for _, id := range backupPromises {
-		if f := h.check(t, id); f.Status != pledge.Failing {
-			t.Errorf("%s: %s: %s", id, f.Status, f.Evidence)
+	for throwaway, want := range map[bool]pledge.Status{true: pledge.NotApplicable, false: pledge.Failing} {
+		h.probed.Throwaway = throwaway
+		for _, id := range backupPromises {
+			if f := h.check(t, id); f.Status != want {
+				t.Errorf("%s: %s: %s", id, f.Status, f.Evidence)
+			}
 		}
 	}
 	out, err := shownBackups{h}.Backups(t.Context())
