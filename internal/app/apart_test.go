@@ -142,6 +142,7 @@ func (a *archive) epochs(of ids.Tenant, class vault.Class) int {
 // the platform's 24 months, side by side. A second before the end everything is
 // there, a second after it nothing.
 func TestEachCustomerIsKeptByItsOwnPolicy(t *testing.T) {
+	long(t)
 	t.Parallel()
 	lab.EachConfig(t, func(t *testing.T, config db.Config) {
 		a := newArchive(t, config)

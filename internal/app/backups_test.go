@@ -40,6 +40,7 @@ func backed(t *testing.T, postgres string) (h *House, dir string, a *ahead) {
 var backupPromises = []string{"mb-backups", "mb-backup-purge", "ca-backup-dr"}
 
 func TestBackupPromisesAreKept(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, postgres := range map[string]bool{"sqlite": false, "postgres": true} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +66,7 @@ func TestBackupPromisesAreKept(t *testing.T) {
 
 // TestWithoutBackups: that there are none is said, everywhere.
 func TestWithoutBackups(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := running(t, "")
 	for throwaway, want := range map[bool]pledge.Status{true: pledge.NotApplicable, false: pledge.Failing} {

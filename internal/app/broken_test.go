@@ -142,6 +142,7 @@ func failed(real deliver.Courier) deliver.Courier {
 
 // TestProbesSeeWhatIsBroken breaks what each promise rests on: its probe fails.
 func TestProbesSeeWhatIsBroken(t *testing.T) {
+	long(t)
 	t.Parallel()
 	liar := func(deliver.Courier) deliver.Courier { return courier(lying) }
 	for _, c := range []struct {
@@ -192,6 +193,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 // TestProbesOnPostgres: what the files of another program hold is shown where it
 // lets itself be read.
 func TestProbesOnPostgres(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := running(t, lab.Postgres(t))
 	for _, id := range probed {
@@ -215,6 +217,7 @@ func (eternal) Delete(context.Context, string) error { return nil }
 
 // TestBackupProbesSeeWhatIsBroken breaks backups, one way after the other.
 func TestBackupProbesSeeWhatIsBroken(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h, dir, clock := backed(t, "")
 	if f := h.check(t, "ca-backup-dr"); f.Status != pledge.Kept {

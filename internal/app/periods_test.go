@@ -26,6 +26,7 @@ type planted struct {
 // TestOneSecondDecidesInEveryStore plants a record in each store and asks its
 // rule to purge what is older than a second before it, then a second after.
 func TestOneSecondDecidesInEveryStore(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, postgres := range map[string]bool{"sqlite": false, "postgres": true} {
 		t.Run(name, func(t *testing.T) {

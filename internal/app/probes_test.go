@@ -76,7 +76,17 @@ var probed = []string{
 	"cj-hold", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
 }
 
+// long is for tests of minutes, which run with the whole suite and not under the
+// race detector: what they call has shorter tests of its own.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs without -short only")
+	}
+}
+
 func TestPromisesAreKept(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := running(t, "")
 	for _, id := range probed {
@@ -96,6 +106,7 @@ func TestPromisesAreKept(t *testing.T) {
 // opened by nothing once the key of its hour is destroyed, and the probe says
 // which it saw. If the keys are not destroyed it fails.
 func TestCopiesEndWithTheirHour(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for name, dsn := range map[string]func() string{"sqlite": func() string { return "" }, "postgres": func() string { return lab.Postgres(t) }} {
 		t.Run(name, func(t *testing.T) {

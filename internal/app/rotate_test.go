@@ -52,6 +52,7 @@ func kekID(t *testing.T, file string) string {
 // deliver mail all the while. Nothing that was acknowledged is lost, each opens
 // what the other seals at every step, and in the end the old key opens nothing.
 func TestRotatedUnderLoad(t *testing.T) {
+	long(t)
 	t.Parallel()
 	e := newEstate(t, 0)
 	a, b := e.house("smtp, deliver, worker"), e.house("smtp, deliver, worker")
