@@ -252,6 +252,9 @@ func refused(r reply) bool {
 // with the matrix that people have read (testdata/permissions.txt).
 func TestPermissionTable(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("thousands of calls, one after the other: nothing for the race detector")
+	}
 	b := newBench(t)
 	b.domain(t, b.acme, "acme-owns.example")
 	var matrix strings.Builder
@@ -322,6 +325,9 @@ func mark(may bool, name string) string {
 // another customer's; they are not there.
 func TestAnotherCustomer(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("thousands of calls, one after the other: nothing for the race detector")
+	}
 	b := newBench(t)
 	for _, o := range operations(b.API) {
 		if !strings.Contains(o.Path, "{id}") || access.OfRole(access.Owner)[needs(o)] == access.None {
