@@ -35,7 +35,8 @@ func EachDB(t *testing.T, schemas []db.Schema, f func(*testing.T, *db.DB)) {
 
 // EachConfig runs a suite on both databases and gives it a configuration that it
 // may open, close and open again. It may set a clock: SQLite's time is that
-// clock, and so is PostgreSQL's if Wind says so.
+// clock, and so is PostgreSQL's if Wind says so. With -short it runs on SQLite
+// only: that is the race detector's run.
 func EachConfig(t *testing.T, f func(*testing.T, db.Config)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
@@ -44,6 +45,9 @@ func EachConfig(t *testing.T, f func(*testing.T, db.Config)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
+		if testing.Short() {
+			t.Skip("the same suite on PostgreSQL runs without -short")
+		}
 		f(t, db.Config{Postgres: Postgres(t)})
 	})
 }
