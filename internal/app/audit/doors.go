@@ -166,13 +166,13 @@ func (a *auditor) tlsOf(ctx context.Context, name string, dial func(context.Cont
 		err = t.HandshakeContext(ctx)
 		return t.ConnectionState(), true, err
 	}
-	state, reached, err := try(tls.VersionTLS12, tls.VersionTLS13)
+	state, _, err := try(tls.VersionTLS12, tls.VersionTLS13)
 	if err != nil {
 		a.saw("tls."+name, Broken, "no TLS 1.2 or 1.3: "+err.Error())
 		return
 	}
 	a.saw("tls."+name, Holds, tls.VersionName(state.Version)+", "+tls.CipherSuiteName(state.CipherSuite))
-	_, reached, err = try(tls.VersionTLS10, tls.VersionTLS11)
+	_, reached, err := try(tls.VersionTLS10, tls.VersionTLS11)
 	if reached {
 		a.good("tls."+name+".old", err != nil, "TLS 1.0 and 1.1 are refused", "TLS 1.0 or 1.1 is still spoken")
 	} else {

@@ -300,6 +300,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List legal holds */
+        get: operations["list-holds"];
+        put?: never;
+        /** Keep the records of a person, a message or a customer beyond their period */
+        post: operations["create-hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One legal hold */
+        get: operations["get-hold"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a hold keeps (JSON lines); the look is in the evidence log */
+        get: operations["read-hold"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a hold: what it kept goes */
+        post: operations["release-hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that a hold is still needed */
+        post: operations["review-hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/inventory": {
         parameters: {
             query?: never;
@@ -1027,7 +1113,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests";
+            kind: "retention" | "requests" | "hold";
             text: string;
         };
         Backups: {
@@ -1320,6 +1406,42 @@ export interface components {
             name: string;
             value: string;
         };
+        Hold: {
+            /** @description Of a person. */
+            address?: string;
+            /** @description The name that joins several holds. */
+            case?: string;
+            /** Format: date-time */
+            created_at: string;
+            customer: string;
+            /** @enum {string} */
+            ground: "claim" | "dispute" | "legal_duty" | "authority";
+            id: string;
+            /** @enum {string} */
+            kind: "person" | "message" | "customer";
+            /** @description Of a message. */
+            message?: string;
+            note?: string;
+            /** @description Nobody reviewed it by its date. */
+            overdue: boolean;
+            /** @description The user who answers for it; empty: the operator. */
+            owner?: string;
+            /**
+             * Format: int64
+             * @description How many records it keeps by now.
+             */
+            records: number;
+            /**
+             * Format: date-time
+             * @description Null while it holds.
+             */
+            released_at: string | null;
+            /**
+             * Format: date-time
+             * @description By when somebody must look at it again.
+             */
+            review_at: string;
+        };
         InboundRecord: {
             /** Format: date-time */
             date_received: string;
@@ -1464,6 +1586,25 @@ export interface components {
             /** @example example.com */
             name: string;
         };
+        NewHoldBody: {
+            address?: string;
+            case?: string;
+            /** @description Whose data; without it the asker's own customer. */
+            customer?: string;
+            /** @enum {string} */
+            ground: "claim" | "dispute" | "legal_duty" | "authority";
+            /** @enum {string} */
+            kind: "person" | "message" | "customer";
+            message?: string;
+            note?: string;
+            /** @description The user who answers for it; without one, who asks. */
+            owner?: string;
+            /**
+             * Format: date-time
+             * @description Within a year.
+             */
+            review_at: string;
+        };
         NewMessage: {
             attachments?: components["schemas"]["NewAttachment"][];
             bcc?: string[];
@@ -1541,7 +1682,7 @@ export interface components {
              * @description Messages, since midnight UTC.
              */
             accepted_today: number;
-            /** @description What must be looked at: purges, for who may read the platform; late requests, for who answers persons. */
+            /** @description What must be looked at: purges, for who may read the platform; late requests and holds past their review, for who answers persons. */
             alerts?: components["schemas"]["Alert"][];
             /**
              * Format: int64
@@ -1586,6 +1727,11 @@ export interface components {
         };
         PageDomain: {
             items: components["schemas"]["Domain"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageHold: {
+            items: components["schemas"]["Hold"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -1888,6 +2034,13 @@ export interface components {
              * @description Records purged since the first start.
              */
             total: number;
+        };
+        ReviewHoldBody: {
+            /**
+             * Format: date-time
+             * @description The next date; within a year.
+             */
+            review_at: string;
         };
         Route: {
             /** Format: date-time */
@@ -2784,6 +2937,212 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-holds": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageHold"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-hold": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHoldBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "read-hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "release-hold": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "review-hold": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewHoldBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
             };
             /** @description Error */
             default: {
