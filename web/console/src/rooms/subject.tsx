@@ -315,7 +315,7 @@ function CertificateView({ of, value }: { of: string; value: Certificate }) {
       <Stack gap="md">
         <Alert variant="light" color="teal" icon={<IconCertificate size={18} />} title={t.subject.erased(of)}>
           {t.subject.certificateText}{' '}
-          <Anchor href="/certificate" target="_blank" inherit>
+          <Anchor href="/certificate" target="_blank" inherit underline="always">
             {t.subject.verifyHere}
           </Anchor>
         </Alert>
