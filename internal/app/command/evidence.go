@@ -31,18 +31,8 @@ const maxCertificate = 1 << 20
 
 // Run verifies.
 func (c *certificateVerify) Run(t *Terminal) error {
-	check, err := c.check()
-	if err != nil {
-		return usage(err)
-	}
-	b, err := t.read(c.File, maxCertificate)
-	if err != nil {
-		return err
-	}
-	report, err := evidence.VerifyCertificate(b, check)
+	report, _, err := c.verified(t)
 	switch {
-	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied):
-		return t.refused(c.JSON, c.File, err)
 	case err != nil:
 		return err
 	case c.JSON:
@@ -54,6 +44,23 @@ func (c *certificateVerify) Run(t *Terminal) error {
 	return t.certificate(report, c.Address != "")
 }
 
+// verified reads the certificate and verifies it; one that does not hold is
+// refused in words.
+func (c *certificateVerify) verified(t *Terminal) (report evidence.CertificateReport, b []byte, err error) {
+	check, err := c.check()
+	if err != nil {
+		return report, nil, usage(err)
+	}
+	if b, err = t.read(c.File, maxCertificate); err != nil {
+		return report, nil, err
+	}
+	report, err = evidence.VerifyCertificate(b, check)
+	if fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied) {
+		err = t.refused(c.JSON, c.File, err)
+	}
+	return report, b, err
+}
+
 type certificatePrint struct {
 	certificateVerify
 	PDF string `name:"pdf" help:"The PDF to write." required:"" placeholder:"FILE"`
@@ -61,19 +68,8 @@ type certificatePrint struct {
 
 // Run verifies and draws.
 func (c *certificatePrint) Run(t *Terminal) error {
-	check, err := c.check()
+	report, b, err := c.verified(t)
 	if err != nil {
-		return usage(err)
-	}
-	b, err := t.read(c.File, maxCertificate)
-	if err != nil {
-		return err
-	}
-	report, err := evidence.VerifyCertificate(b, check)
-	switch {
-	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied):
-		return t.refused(c.JSON, c.File, err)
-	case err != nil:
 		return err
 	}
 	pdf, err := paper.Certificate(report, b)
