@@ -11,7 +11,6 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/door/httpapi"
-	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/erase"
@@ -64,7 +63,7 @@ func (r requests) Erase(ctx context.Context, s pledge.Subject, by access.Princip
 	return receipt.Document.JSON()
 }
 
-// DeleteMessage implements httpapi.Records: what is queued is cancelled, the
+// DeleteMessage implements httpapi.Records: what is queued is withdrawn, the
 // record goes, and the act stands in the evidence log.
 func (r requests) DeleteMessage(ctx context.Context, s scope.Scope, m ids.Message, by access.Principal) (json.RawMessage, error) {
 	events, err := r.history.Of(ctx, s, m)
@@ -74,7 +73,7 @@ func (r requests) DeleteMessage(ctx context.Context, s scope.Scope, m ids.Messag
 	if len(events) == 0 {
 		return nil, fault.New(fault.NotFound, "There is no such message, or its record is gone.")
 	}
-	cancelled, err := r.queue.Cancel(ctx, s, queue.Selection{Message: m})
+	cancelled, err := r.queue.Withdraw(ctx, s, m)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ type Queue interface {
 	Fail(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
 	Hold(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
 	Release(ctx context.Context, s scope.Scope, sel queue.Selection, by queue.Hand) (int, error)
-	Cancel(ctx context.Context, s scope.Scope, sel queue.Selection) (int, error)
+	Withdraw(ctx context.Context, s scope.Scope, m ids.Message) (int, error)
 	Pause(ctx context.Context, p queue.Pause) (queue.Pause, error)
 	Pauses(ctx context.Context, s scope.Scope) ([]queue.Pause, error)
 	Resume(ctx context.Context, s scope.Scope, id ids.Job) error

@@ -335,7 +335,7 @@ func (s *Server) messages(mux *http.ServeMux, p Parts) {
 		if p.History == nil || p.Queue == nil {
 			return Deleted{}, absent("messages")
 		}
-		cancelled, err := p.Queue.Cancel(ctx, scopeOf(in.Customer), queue.Selection{Message: in.Message})
+		cancelled, err := p.Queue.Withdraw(ctx, scopeOf(in.Customer), in.Message)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return Deleted{}, err
 		}

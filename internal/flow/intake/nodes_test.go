@@ -2,12 +2,14 @@ package intake_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/reply"
@@ -183,6 +185,48 @@ func TestSilentNodeLosesItsHold(t *testing.T) {
 	nodes, err := a.db.Nodes(t.Context())
 	if err != nil || len(nodes) != 2 || nodes[0].Region != "eu-test" || nodes[1].Region != "eu-test" {
 		t.Errorf("nodes %+v, %v", nodes, err)
+	}
+}
+
+// TestDeletedWhileUnderWay: an attempt that is under way when its message is
+// withdrawn is waited for, and one that ends after the deletion, because its node
+// was silent, writes nothing of the message any more.
+func TestDeletedWhileUnderWay(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	slow, fast := newHeld(), open()
+	a := e.node(t, queue.Config{Couriers: 2}, slow, nil)
+	a.start()
+	sent := a.sendMany(2)
+	<-slow.began
+	<-slow.began
+	all := scope.Everyone
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if n, err := a.queue.Withdraw(short, all, sent[0]); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("during an attempt %d were withdrawn, %v", n, err)
+	}
+
+	b := e.node(t, queue.Config{}, fast, func(now time.Time) time.Time { return now.Add(40 * time.Second) })
+	if n, err := b.db.Ended(t.Context()); n != 1 || err != nil {
+		t.Fatalf("%d nodes have ended, %v", n, err)
+	}
+	b.start()
+	b.until(20*time.Second, "B delivers both", func() bool { return fast.count() == 2 })
+	if n, err := b.queue.Withdraw(t.Context(), all, sent[0]); n != 0 || err != nil {
+		t.Errorf("after the attempt %d were withdrawn, %v", n, err)
+	}
+	if k := b.kinds(sent[:1]); k[history.Delivered] != 1 {
+		t.Errorf("withdrawn before its attempt had ended: %v", k)
+	}
+	if n, err := b.history.Delete(t.Context(), all, sent[0]); n == 0 || err != nil {
+		t.Fatalf("%d rows were deleted, %v", n, err)
+	}
+	close(slow.letGo)
+	a.until(20*time.Second, "A's outcome of the other is superseded", func() bool { return a.kinds(sent[1:])[history.Superseded] == 1 })
+	a.until(20*time.Second, "A's window empties", func() bool { return a.queue.Waiting() == 0 })
+	if events, err := a.history.Of(t.Context(), all, sent[0]); !fault.Is(err, fault.NotFound) {
+		t.Errorf("the deleted message has %d rows again, %v", len(events), err)
 	}
 }
 

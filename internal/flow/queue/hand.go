@@ -84,6 +84,35 @@ func (q *Queue) Cancel(ctx context.Context, s scope.Scope, sel Selection) (int, 
 	})
 }
 
+// Settling is how long Withdraw waits for attempts that are under way.
+const Settling = 10 * time.Second
+
+// Withdraw cancels a message and waits until none of its recipients is in an
+// attempt, so that what is then deleted about it stays deleted: an attempt that
+// ended later would write its outcome after that. One that takes longer than
+// Settling is a Conflict, with what could be cancelled cancelled.
+func (q *Queue) Withdraw(ctx context.Context, s scope.Scope, m ids.Message) (int, error) {
+	until := q.Clock.Now().Add(Settling)
+	cancelled := 0
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		n, err := q.Cancel(ctx, s, Selection{Message: m})
+		if cancelled += n; err != nil {
+			return cancelled, err
+		}
+		left, err := q.OfMessage(ctx, s, m)
+		if err != nil || len(left) == 0 {
+			return cancelled, err
+		}
+		if !q.Clock.Now().Before(until) {
+			return cancelled, fault.New(fault.Conflict, "The message is being delivered at this moment.").
+				WithHint("ask again when the attempt has ended, at most a quarter of an hour from now")
+		}
+		if err := clock.Sleep(ctx, q.Clock, wait); err != nil {
+			return cancelled, err
+		}
+	}
+}
+
 // each acts on a selection page by page and counts what changed.
 func (q *Queue) each(ctx context.Context, s scope.Scope, sel Selection, act func(context.Context, scope.Scope, *waits) (bool, error)) (int, error) {
 	if len(sel.IDs) == 0 && sel.Message == 0 && sel.Domain == "" && !sel.Everything {

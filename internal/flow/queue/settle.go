@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/outcome"
@@ -207,8 +208,16 @@ func (e *Envelope) known(recipient address.Address) history.Known {
 	return history.Known{Sender: e.Sender.Text(), Recipient: recipient.Text(), Subject: e.Subject, MessageID: e.MessageID, IP: e.Peer.IP}
 }
 
-// superseded records outcomes that came after their lease was lost.
+// superseded records outcomes that came after their lease was lost, unless the
+// record was deleted meanwhile: then nothing is told of the message any more.
 func (q *Queue) superseded(ctx context.Context, w *work, outcomes []outcome.Outcome) error {
+	_, err := q.History.Of(ctx, scope.Tenant(w.parcel.Tenant), w.parcel.Message)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	s := settlement{q: q, w: w, unit: &db.Unit{}, conversations: map[*outcome.Conversation]ids.Attempt{}}
 	for i := range outcomes {
 		if err := s.write(history.Superseded, i, &outcomes[i]); err != nil {
