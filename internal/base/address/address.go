@@ -120,7 +120,7 @@ func split(s string) (local, domain string, err error) {
 			return "", "", fault.New(fault.Invalid, "The part before @ holds a character that must stand in quotation marks.")
 		}
 	}
-	return norm.NFC.String(local), domain, nil
+	return composed(local), domain, nil
 }
 
 func splitQuoted(s string) (local, domain string, err error) {
@@ -133,7 +133,7 @@ func splitQuoted(s string) (local, domain string, err error) {
 			if i >= len(s) || s[i] != '@' || b.Len() == 0 || b.Len() > maxLocal {
 				return "", "", fault.New(fault.Invalid, "A quoted local part must be followed by @ and have 1 to 64 octets.")
 			}
-			return norm.NFC.String(b.String()), s[i+1:], nil
+			return composed(b.String()), s[i+1:], nil
 		case r == '\\':
 			if i >= len(s) {
 				return "", "", fault.New(fault.Invalid, "The quoted part does not end.")
@@ -206,18 +206,29 @@ func (a Address) Canonical() string {
 	if a.IsNull() {
 		return ""
 	}
-	return norm.NFC.String(strings.ToLower(a.local)) + "@" + a.domain
+	return composed(strings.ToLower(a.local)) + "@" + a.domain
+}
+
+// composed is NFC. ASCII is in it already, and norm's frame is so large that the
+// stack of a young goroutine is copied for it.
+func composed(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	return norm.NFC.String(s)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // NeedsUTF8 reports whether the address can travel only with SMTPUTF8.
-func (a Address) NeedsUTF8() bool {
-	for i := range len(a.local) {
-		if a.local[i] >= 0x80 {
-			return true
-		}
-	}
-	return false
-}
+func (a Address) NeedsUTF8() bool { return !isASCII(a.local) }
 
 // String is redacted: the first letter and the domain's last label.
 func (a Address) String() string {
