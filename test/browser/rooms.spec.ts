@@ -52,7 +52,7 @@ test('the first stop of the keyboard skips to the content', async ({ page }) => 
 test('the colours can be switched and stay', async ({ page, viewport }) => {
   await page.goto('/');
   if ((viewport?.width ?? 0) < 768) await page.getByRole('button', { name: 'Open the menu', exact: true }).click();
-  await page.getByText('Dark', { exact: true }).click({ force: true });
+  await page.locator('label').filter({ hasText: 'Dark' }).click();
   await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark');
   await page.reload();
   await expect(page.locator('html')).toHaveAttribute('data-mantine-color-scheme', 'dark');
