@@ -151,6 +151,7 @@ func (h *House) startFlow(ctx context.Context) error {
 			return err
 		}
 	}
+	h.parts.Go("record reads", h.reads.Run)
 	h.parts.Go("index history", h.index.Run)
 	h.parts.Go("read subjects", h.words.Run)
 	h.parts.Go("count for charts", h.tally.Run)

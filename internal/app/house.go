@@ -37,6 +37,7 @@ import (
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
 )
@@ -63,6 +64,7 @@ type House struct {
 	policies *policy.Store
 	evidence *evidence.Log
 	stage    *evidence.Stage
+	reads    *reads.Log
 
 	history *history.History
 	jobs    *job.Store
@@ -253,6 +255,7 @@ func (h *House) openProtect(ctx context.Context) error {
 	if err := h.openEvidence(ctx); err != nil {
 		return err
 	}
+	h.reads = reads.New(reads.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe})
 	return h.openPolicy(ctx)
 }
 

@@ -15,6 +15,7 @@ import (
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -44,7 +45,7 @@ func (h *House) openPolicy(ctx context.Context) (err error) {
 
 // ruled are the categories whose period a policy can set: those that a rule of
 // retention purges by it.
-var ruled = []string{"caught mail", "conversations", "counts", "job", "message records", "stored answers"}
+var ruled = []string{"caught mail", "conversations", "counts", "job", "message records", reads.Category, "stored answers"}
 
 // known are the words that a policy may use.
 func known() policy.Known {

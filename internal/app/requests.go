@@ -30,12 +30,12 @@ func actor(p access.Principal) evidence.Actor { return evidence.Actor{Role: acti
 
 // Find implements httpapi.Subjects.
 func (r requests) Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, error) {
-	return r.subjects.Find(ctx, s)
+	return shownSubjects{r.subjects, r.House}.Find(ctx, s)
 }
 
 // Export implements httpapi.Subjects.
 func (r requests) Export(ctx context.Context, s pledge.Subject, by access.Principal, w io.Writer) (int, error) {
-	return r.subjects.Export(ctx, s, actor(by), subject.Lines, w)
+	return shownSubjects{r.subjects, r.House}.Export(ctx, s, actor(by), subject.Lines, w)
 }
 
 // Correct implements httpapi.Subjects.

@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/subject"
@@ -55,7 +56,7 @@ func (h *House) openTrust(ctx context.Context) error {
 	h.holds = hold.New(hold.Config{
 		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
-	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, h.words.Holder(h.persons), h.persons}
+	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Hold: h.holds.Preserve, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
@@ -99,6 +100,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "conversations", Purge: h.unlessHeld(h.history.PurgeConversations), Oldest: h.history.OldestConversation},
 		{Category: "stored answers", Purge: h.purgeBy("door/httpapi")},
 		{Category: "job", Purge: h.purgeBy("keep/job")},
+		{Category: reads.Category, Purge: h.reads.Purge, Oldest: h.reads.Oldest},
 		{Category: "sessions", Purge: own(h.access.Purge)},
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
@@ -175,6 +177,7 @@ func (h *House) keyPeriods() []retain.Keys {
 		content,
 		{Class: vault.Trace, Of: []string{"message records"}, Needs: []string{"message records", "searched subjects"}},
 		{Class: vault.Transcript, Of: []string{"conversations"}, Needs: []string{"conversations"}},
+		{Class: vault.Access, Of: []string{reads.Category}, Needs: []string{reads.Category}},
 		{Class: vault.Hold, After: holdGone, Survivors: h.holds.Rewrap},
 	}
 }

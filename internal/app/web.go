@@ -131,7 +131,7 @@ func (h *House) web() (http.Handler, error) {
 		Hosts: h.webHosts(), SecureCookies: !h.Dev && h.Config.Listen.HTTPS != "", MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
 		Features: h.features(), Start: h.start,
 	}, httpapi.Parts{
-		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h,
+		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h, Reads: h.reads,
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
 		Subjects: requests{h}, Requests: shownCases{h.cases}, Records: requests{h}, Holds: heldRequests{h.holds}, Inventory: h.inventory, Controls: shownControls{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies,

@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/tenant"
@@ -39,7 +40,7 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, control.Schema, hold.Schema, request.Schema,
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, request.Schema,
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
 	}
 }
@@ -48,7 +49,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration,
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
 	}
 }

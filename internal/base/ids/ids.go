@@ -45,6 +45,9 @@ type (
 	backupKind      struct{}
 	caseKind        struct{}
 	holdKind        struct{}
+	readKind        struct{}
+	incidentKind    struct{}
+	breachKind      struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -68,6 +71,9 @@ func (leafKind) Prefix() string        { return "leaf" }
 func (backupKind) Prefix() string      { return "bak" }
 func (caseKind) Prefix() string        { return "case" }
 func (holdKind) Prefix() string        { return "hld" }
+func (readKind) Prefix() string        { return "rds" }
+func (incidentKind) Prefix() string    { return "inc" }
+func (breachKind) Prefix() string      { return "ntc" }
 
 // The identifiers of the house.
 type (
@@ -92,6 +98,9 @@ type (
 	Backup      = ID[backupKind]
 	Case        = ID[caseKind] // a request of a person about their data
 	Hold        = ID[holdKind] // a legal hold
+	Reads       = ID[readKind] // records of reads that were written together
+	Incident    = ID[incidentKind]
+	Notice      = ID[breachKind] // of an incident, to one customer
 )
 
 const (

@@ -37,6 +37,7 @@ type Parts struct {
 	Holds     Holds
 	People    People
 	Acts      Acts
+	Reads     Reads
 }
 
 // Acts writes what was done into the evidence log: every operation that changes

@@ -13,12 +13,14 @@ import (
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
+	"mailvow/internal/protect/reads"
 )
 
 // Holds is protect/hold.
 type Holds interface {
 	Add(ctx context.Context, h hold.Hold, by evidence.Actor) (hold.Hold, error)
 	List(ctx context.Context, in scope.Scope, before ids.Hold, limit int) ([]hold.Hold, error)
+	Get(ctx context.Context, in scope.Scope, id ids.Hold) (hold.Hold, error)
 	Overdue(ctx context.Context, in scope.Scope) ([]hold.Hold, error)
 	Count(ctx context.Context, h hold.Hold) (int, error)
 	Review(ctx context.Context, in scope.Scope, id ids.Hold, next time.Time, by evidence.Actor) (hold.Hold, error)
@@ -144,15 +146,25 @@ func (s *Server) holds(mux *http.ServeMux, p Parts) {
 		if p.Holds == nil {
 			return absent("holds")
 		}
+		whose, err := customerOf(ctx, p.Holds, in.ID)
+		if err != nil {
+			return err
+		}
 		e := json.NewEncoder(w)
 		return p.Holds.Records(ctx, scope.Everyone, in.ID, operator(), func(r hold.Record) error {
 			line := HeldRecord{r.Category, r.Message, r.At.UTC(), map[string]string{}}
 			for _, f := range r.Fields {
 				line.Fields[f.Name] = f.Value
 			}
+			reads.Saw(ctx, ofHeld, whose, r.Message, r.At)
 			return fault.Wrap(e.Encode(line), "write a held record")
 		})
 	})
+}
+
+func customerOf(ctx context.Context, holds Holds, id ids.Hold) (ids.Tenant, error) {
+	h, err := holds.Get(ctx, scope.Everyone, id)
+	return h.Tenant, err
 }
 
 // mostHolds is how many holds are listed at most.

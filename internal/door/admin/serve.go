@@ -13,17 +13,20 @@ import (
 	"time"
 
 	"mailvow/internal/base/fault"
+	"mailvow/internal/protect/reads"
 )
 
 // Server answers the command line.
 type Server struct {
-	http *http.Server
-	log  *slog.Logger
+	http  *http.Server
+	log   *slog.Logger
+	reads Reads
+	names []string // of the operations
 }
 
 // New makes a server of the parts. version is what ping answers.
 func New(p Parts, version string, log *slog.Logger) *Server {
-	s := &Server{log: log}
+	s := &Server{log: log, reads: p.Reads}
 	mux := http.NewServeMux()
 	handle(s, mux, Ping, func(context.Context, struct{}) (ServerVersion, error) { return ServerVersion{version}, nil })
 	s.queue(mux, p)
@@ -93,6 +96,7 @@ func (k known) Accept() (net.Conn, error) {
 }
 
 func handle[In, Out any](s *Server, mux *http.ServeMux, op Op[In, Out], do func(context.Context, In) (Out, error)) {
+	s.names = append(s.names, string(op))
 	mux.HandleFunc("POST /"+string(op), func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		out, err := func() (out Out, err error) {
@@ -101,7 +105,11 @@ func handle[In, Out any](s *Server, mux *http.ServeMux, op Op[In, Out], do func(
 			if err := d.Decode(&in); err != nil {
 				return out, fault.Because(fault.Invalid, err, "The request is not understood; command and server may be of different versions.")
 			}
-			return do(r.Context(), in)
+			ctx, read := reads.Count(r.Context())
+			if out, err = do(ctx, in); err == nil {
+				err = s.onRecord(ctx, string(op), out, read)
+			}
+			return out, err
 		}()
 		if err != nil {
 			if fault.Is(err, fault.Internal) {

@@ -14,6 +14,7 @@ import (
 // before the first byte is a problem; one after it breaks the connection, so
 // that the client cannot take a part for the whole.
 func stream[In, Out any](s *Server, mux *http.ServeMux, op Op[In, Out], do func(context.Context, In, io.Writer) error) {
+	s.names = append(s.names, string(op))
 	mux.HandleFunc("POST /"+string(op), func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		d := json.NewDecoder(io.LimitReader(r.Body, maxBody))
@@ -23,7 +24,7 @@ func stream[In, Out any](s *Server, mux *http.ServeMux, op Op[In, Out], do func(
 		if err != nil {
 			err = fault.Because(fault.Invalid, err, "The request is not understood; command and server may be of different versions.")
 		} else {
-			err = do(r.Context(), in, out)
+			err = s.streamed(r.Context(), string(op), out, func(ctx context.Context, w io.Writer) error { return do(ctx, in, w) })
 		}
 		if err == nil {
 			return

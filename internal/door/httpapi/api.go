@@ -1,7 +1,7 @@
 // Package httpapi is the HTTP API: it translates requests into calls of the
 // house and the house's answers back. It promises that every operation names a
 // permission and is refused without it, that a customer reaches nothing of
-// another, that a repeat with the same Idempotency-Key does nothing twice, that
+// another, that what an operation shows of persons is on record before it goes out, that a repeat with the same Idempotency-Key does nothing twice, that
 // every refusal is a problem document that says what to do, and that what went
 // wrong inside stays inside. What the operations do is left to the packages
 // below.
@@ -95,6 +95,7 @@ type Parts struct {
 	Access  *access.Store
 	Tenants *tenant.Store
 	Acts    Acts
+	Reads   Reads
 	// Sending and receiving.
 	Domains      *relay.Store
 	Inbound      *inbound.Store
@@ -126,20 +127,21 @@ type Parts struct {
 
 // API is the door. It is an http.Handler.
 type API struct {
-	config    Config
-	parts     Parts
-	set       *db.Set
-	log       *slog.Logger
-	mux       *http.ServeMux
-	huma      huma.API
-	handler   http.Handler
-	cursors   cursors
-	rates     *rates
-	bodies    *limit.Budget   // bytes of request bodies in memory
-	live      limit.Places    // streams of counts
-	secretive map[string]bool // by pattern: the answer shows a secret
-	signIns   *rates
-	meters    meters
+	config     Config
+	parts      Parts
+	set        *db.Set
+	log        *slog.Logger
+	mux        *http.ServeMux
+	huma       huma.API
+	handler    http.Handler
+	cursors    cursors
+	rates      *rates
+	bodies     *limit.Budget     // bytes of request bodies in memory
+	live       limit.Places      // streams of counts
+	secretive  map[string]bool   // by pattern: the answer shows a secret
+	operations map[string]string // by pattern: the operation's name
+	signIns    *rates
+	meters     meters
 }
 
 const (
@@ -162,7 +164,7 @@ func New(c Config, p Parts) (*API, error) {
 	a := &API{
 		config: c, parts: p, set: p.DB.Set(pkg), log: p.Observe.For(pkg).Log, mux: http.NewServeMux(),
 		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), bodies: limit.NewBudget(max(c.Bodies, c.MaxMessage/3*4+limit.MiB)), live: limit.NewPlaces(liveCount),
-		secretive: map[string]bool{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
+		secretive: map[string]bool{}, operations: map[string]string{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
 	}
 	a.huma = humago.New(a.mux, a.document())
 	a.routes()

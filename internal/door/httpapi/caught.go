@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/base/message"
 	"mailvow/internal/flow/inbox"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/reads"
 )
 
 // CaughtItem is one message in the built-in inbox.
@@ -57,7 +58,10 @@ func viewCaught(i inbox.Item) CaughtItem {
 func (a *API) listCaught(ctx context.Context, who Asker, in *Paging) (*pageOut[CaughtItem], error) {
 	return pageOf(a, listing("caught", who), *in, func(before int64, limit int) ([]inbox.Item, error) {
 		return a.parts.Caught.List(ctx, who.Scope, ids.Caught(before), limit)
-	}, func(i inbox.Item) int64 { return int64(i.ID) }, viewCaught)
+	}, func(i inbox.Item) int64 { return int64(i.ID) }, func(i inbox.Item) CaughtItem {
+		reads.Saw(ctx, ofCaught, i.Tenant, i.ID, i.At)
+		return viewCaught(i)
+	})
 }
 
 // open finds a caught message; the caller closes its content.
@@ -67,6 +71,9 @@ func (a *API) openCaught(ctx context.Context, who Asker, text string) (inbox.Ite
 		return inbox.Item{}, caughtContent{}, err
 	}
 	item, content, err := a.parts.Caught.Open(ctx, who.Scope, id)
+	if err == nil {
+		reads.Saw(ctx, ofCaught, item.Tenant, item.ID, item.At)
+	}
 	return item, caughtContent{content}, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/protect/reads"
 )
 
 func scopeOf(t ids.Tenant) scope.Scope { return scope.Tenant(t) }
@@ -55,6 +56,7 @@ func (a *API) getContent(ctx context.Context, who Asker, in *ByID) (*stream, err
 	if err != nil {
 		return nil, err
 	}
+	reads.Saw(ctx, ofQueue, who.Tenant, id, id.Time())
 	return download("message/rfc822", id.String()+".eml", content.Size(), io.NewSectionReader(content, 0, content.Size()), content), nil
 }
 
@@ -98,6 +100,7 @@ func (a *API) getParsed(ctx context.Context, who Asker, in *ByID) (*parsedOut, e
 	if err != nil {
 		return nil, err
 	}
+	reads.Saw(ctx, ofQueue, who.Tenant, id, id.Time())
 	return &parsedOut{*p}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/hold"
+	"mailvow/internal/protect/reads"
 )
 
 // Holds is protect/hold; app fills it.
@@ -229,6 +230,7 @@ func (a *API) readHold(ctx context.Context, who Asker, in *ByID) (*stream, error
 		for _, f := range r.Fields {
 			line.Fields[f.Name] = f.Value
 		}
+		reads.Saw(ctx, ofHeld, h.Tenant, r.Message, r.At)
 		return out.Encode(line)
 	})
 	if err != nil {

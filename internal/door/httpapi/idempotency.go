@@ -76,7 +76,7 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	case err != nil:
 		return a.internal(r, err)
 	case !fresh:
-		return a.replay(w, e, stored)
+		return a.replay(w, r, e, stored)
 	}
 	return a.firstTime(w, r, next, e)
 }
@@ -127,7 +127,7 @@ func (e entry) row() sealed.Row {
 	return sealed.Row{Tenant: e.tenant, Table: "http_idempotency", ID: row}
 }
 
-func (a *API) replay(w http.ResponseWriter, e entry, stored storedAnswer) *Problem {
+func (a *API) replay(w http.ResponseWriter, r *http.Request, e entry, stored storedAnswer) *Problem {
 	switch {
 	case subtle.ConstantTimeCompare(stored.body, e.body[:]) != 1:
 		return newProblem(http.StatusUnprocessableEntity, "key_reused", "This Idempotency-Key was used with another body. Use a new key for a new request.").
@@ -140,6 +140,11 @@ func (a *API) replay(w http.ResponseWriter, e entry, stored storedAnswer) *Probl
 	var old answer
 	if err := sealed.Get(a.parts.Vault, e.row(), stored.sealed, &old); err != nil {
 		return problemOf(err, false)
+	}
+	if stored.status < http.StatusMultipleChoices {
+		if err := a.repeatOnRecord(r); err != nil {
+			return a.internal(r, err)
+		}
 	}
 	w.Header().Set("Idempotency-Replayed", "true")
 	w.Header().Set("Content-Type", old.Type)

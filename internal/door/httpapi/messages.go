@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/reads"
 )
 
 // Message is a message as lists show it.
@@ -313,6 +314,7 @@ func (a *API) getConversations(ctx context.Context, who Asker, in *ByID) (*struc
 		for _, s := range c.Steps {
 			v.Steps = append(v.Steps, Step{At: s.At.UTC(), TookMS: s.Took.Milliseconds(), Sent: s.Sent, Got: s.Got})
 		}
+		reads.Saw(ctx, ofConversations, e.Tenant, id, e.At)
 		out.Body = append(out.Body, v)
 	}
 	return out, nil

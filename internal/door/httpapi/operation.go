@@ -9,6 +9,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/reads"
 )
 
 // op is one operation of the API: what the document says of it, and the
@@ -55,10 +56,15 @@ func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, er
 		operation.Parameters = append(operation.Parameters, idempotencyParameter())
 	}
 	a.secretive[o.method+" "+o.path] = o.once
+	a.operations[o.method+" "+o.path] = o.id
 	huma.Register(a.huma, operation, func(ctx context.Context, in *I) (*O, error) {
 		asker := Asker{Principal: requestOf(ctx).who}
 		asker.Scope, _ = asker.May(o.needs)
+		ctx, read := reads.Count(ctx)
 		out, err := f(ctx, asker, in)
+		if err == nil {
+			err = a.onRecord(ctx, o.id, asker, out, read)
+		}
 		if err != nil {
 			report(ctx, a.log, o.id, err)
 			p := problemOf(err, asker.Role == access.Operator)

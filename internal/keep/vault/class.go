@@ -29,13 +29,14 @@ const (
 	Subscriber Class = 8  // lists, attributes, consent
 	Hold       Class = 9  // what a legal hold keeps; its keys die with the hold
 	Transit    Class = 10 // message bytes and envelopes in their first hours; what waits longer moves to Content
+	Access     Class = 11 // who read personal data
 )
 
-var classNames = [...]string{Content: "content", Trace: "trace", Transcript: "transcript", Account: "account", Platform: "platform", Quarantine: "quarantine", Mailbox: "mailbox", Subscriber: "subscriber", Hold: "hold", Transit: "transit"}
+var classNames = [...]string{Content: "content", Trace: "trace", Transcript: "transcript", Account: "account", Platform: "platform", Quarantine: "quarantine", Mailbox: "mailbox", Subscriber: "subscriber", Hold: "hold", Transit: "transit", Access: "access"}
 
 // Classes lists every class.
 func Classes() []Class {
-	return []Class{Content, Trace, Transcript, Account, Platform, Quarantine, Mailbox, Subscriber, Hold, Transit}
+	return []Class{Content, Trace, Transcript, Account, Platform, Quarantine, Mailbox, Subscriber, Hold, Transit, Access}
 }
 
 // String gives the class's name as the key store writes it.
