@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/product/inbound"
+	"mailvow/internal/protect/tenant"
 )
 
 // frontDesk says who takes mail to an address. Every recipient of every outgoing
@@ -20,10 +21,12 @@ type frontDesk struct {
 	inbound *inbound.Store
 	// sample says whose an address is that takes mail without a route: the demo
 	// customer's one, whose mail is caught. Only dev mode has one.
-	sample  func(address.Address) (ids.Tenant, bool)
-	clock   clock.Clock
-	mu      sync.Mutex
-	foreign map[string]time.Time // until when
+	sample func(address.Address) (ids.Tenant, bool)
+	// operator says whether mail to an address opens a case of the operator's.
+	operator func(address.Address) bool
+	clock    clock.Clock
+	mu       sync.Mutex
+	foreign  map[string]time.Time // until when
 }
 
 const (
@@ -40,9 +43,12 @@ func (d *frontDesk) Recipient(ctx context.Context, a address.Address) (ids.Tenan
 	r, err := d.inbound.Match(ctx, a)
 	switch {
 	case fault.Is(err, fault.NotFound):
+		if d.operator != nil && d.operator(a) {
+			return tenant.Platform, deliver.Route{Kind: deliver.Cases}, true, nil
+		}
 		if d.sample != nil {
-			if tenant, is := d.sample(a); is {
-				return tenant, deliver.Route{Kind: deliver.Caught}, true, nil
+			if whose, is := d.sample(a); is {
+				return whose, deliver.Route{Kind: deliver.Caught}, true, nil
 			}
 		}
 		return 0, deliver.Route{}, false, nil
@@ -54,6 +60,9 @@ func (d *frontDesk) Recipient(ctx context.Context, a address.Address) (ids.Tenan
 
 // Takes implements route.Ours.
 func (d *frontDesk) Takes(ctx context.Context, a address.Address) (bool, error) {
+	if d.operator != nil && d.operator(a) {
+		return true, nil
+	}
 	now := d.clock.Now()
 	d.mu.Lock()
 	until, known := d.foreign[a.Domain()]

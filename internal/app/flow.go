@@ -75,6 +75,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	h.courier = smtp
 	couriers[deliver.MX], couriers[deliver.Host] = smtp, smtp
 	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.desk, Drafts: h.drafts, Intake: h.intake}
+	couriers[deliver.Cases] = &caseCourier{h.cases, h.observe.For("app").Log}
 	hooks, err := h.gate.To("webhook")
 	if err != nil {
 		return err
@@ -102,6 +103,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	})
 	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay, Shared: h.Config.Domains.Shared})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
+	h.desk.operator = h.opensCase
 	if h.Dev {
 		h.desk.sample = h.sample
 	}

@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
@@ -36,6 +37,7 @@ type trust struct {
 	controls  *control.Control
 	backups   *backup.Keeper
 	probed    *probes.Server
+	documents *document.Store
 	canary    canary
 }
 
@@ -74,6 +76,7 @@ func (h *House) openTrust(ctx context.Context) error {
 	if err := h.openBackups(ctx); err != nil {
 		return err
 	}
+	h.openDocuments()
 	return h.openControls()
 }
 

@@ -128,13 +128,13 @@ func (h *House) webHosts() []string {
 // web joins API and console under one origin.
 func (h *House) web() (http.Handler, error) {
 	api, err := httpapi.New(httpapi.Config{
-		Hosts: h.webHosts(), SecureCookies: !h.Dev && h.Config.Listen.HTTPS != "", MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
+		Hosts: h.webHosts(), SecureCookies: h.secureCookies(), MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
 		Features: h.features(), Start: h.start,
 	}, httpapi.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h, Reads: h.reads,
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
-		Subjects: requests{h}, Requests: shownCases{h.cases}, Records: requests{h}, Holds: heldRequests{h.holds}, Inventory: h.inventory, Controls: shownControls{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies,
+		Subjects: requests{h}, Requests: shownCases{h.cases}, Records: requests{h}, Holds: heldRequests{h.holds}, Inventory: h.inventory, Controls: shownControls{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies, Documents: h.documents,
 		Evidence: evidence.NewPublished(h.evidence.Tiles),
 		Ready:    h.ready, Metrics: promhttp.HandlerFor(h.metrics, promhttp.HandlerOpts{}),
 	})
@@ -212,6 +212,13 @@ func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	}
 	for _, path := range []string{"/privacy", "/privacy/"} {
 		mux.Handle(path, httpapi.HostCheck(h.webHosts(), asked))
+	}
+	trust, err := h.trustCentre()
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{"/trust", "/trust/", "/.well-known/security.txt"} {
+		mux.Handle(path, httpapi.HostCheck(h.webHosts(), trust))
 	}
 	if !h.has(config.RoleConsole) {
 		mux.Handle("/", api)

@@ -52,12 +52,13 @@ type root struct {
 	Queue       queueCommands      `cmd:"" help:"Mail that is not delivered yet."`
 	Message     messageCommands    `cmd:"" help:"One message."`
 	Inspect     inspectCommand     `cmd:"" help:"Look into message files: MIME tree, headers, defects."`
-	Certificate certificateCommand `cmd:"" help:"Erasure certificates."`
+	Certificate certificateCommand `cmd:"" help:"Erasure certificates and signed documents."`
 	Audit       auditCommands      `cmd:"" help:"Look at a server from outside, on the auditor's machine, believing nothing that it says."`
 	Evidence    evidenceCommands   `cmd:"" help:"The evidence log."`
 	Inventory   inventoryCommand   `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
 	Retention   retentionCommand   `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
 	Policy      policyCommands     `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
+	Document    documentCommands   `cmd:"" help:"What this server says of itself: render, publish and verify its documents."`
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Request     requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
 	Hold        holdCommands       `cmd:"" help:"Legal holds: records that outlive their period."`

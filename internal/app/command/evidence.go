@@ -15,8 +15,8 @@ import (
 )
 
 type certificateCommand struct {
-	Verify certificateVerify `cmd:"" help:"Verify an erasure certificate, with no server at hand; exit 1 if it does not hold."`
-	Print  certificatePrint  `cmd:"" help:"Draw an erasure certificate as PDF, with the certificate attached; one that does not hold is not drawn."`
+	Verify verifyCommand    `cmd:"" help:"Verify an erasure certificate, or with --note a document of the trust centre, with no server at hand; exit 1 if it does not hold."`
+	Print  certificatePrint `cmd:"" help:"Draw an erasure certificate as PDF, with the certificate attached; one that does not hold is not drawn."`
 }
 
 type certificateVerify struct {
@@ -24,6 +24,20 @@ type certificateVerify struct {
 	File    string   `arg:"" help:"The certificate; - reads standard input."`
 	Key     []string `help:"A public key that must have signed, as the operator publishes it." placeholder:"KEY"`
 	Address string   `help:"The address that must be the erased one." placeholder:"ADDRESS"`
+}
+
+// verifyCommand verifies whatever the log's key signed.
+type verifyCommand struct {
+	certificateVerify
+	Note string `help:"The document's detached note, as the trust centre gives it." placeholder:"FILE" type:"existingfile"`
+}
+
+// Run verifies.
+func (c *verifyCommand) Run(t *Terminal) error {
+	if c.Note == "" {
+		return c.certificateVerify.Run(t)
+	}
+	return (&documentVerify{reader: c.reader, File: c.File, Note: c.Note, Key: c.Key}).Run(t)
 }
 
 // maxCertificate bounds what is read; a certificate is a few kilobytes.

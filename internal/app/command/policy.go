@@ -18,6 +18,7 @@ type policyCommands struct {
 	Check    policyCheck    `cmd:"" help:"Say what a policy would change, and when it could take effect; nothing is changed."`
 	Publish  policyPublish  `cmd:"" help:"Put a policy in force, now or from a date."`
 	Withdraw policyWithdraw `cmd:"" help:"Take back a version that has not taken effect."`
+	Render   policyRender   `cmd:"" help:"Write the policy in force as a document for people, signed; what was not seen to hold is marked."`
 	Profiles policyProfiles `cmd:"" help:"List the policies that are ready, or print one."`
 }
 

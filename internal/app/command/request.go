@@ -100,7 +100,7 @@ func (c *requestShow) Run(ctx context.Context, t *Terminal) error {
 type requestDecide struct {
 	requestRef
 	Verdict  string `arg:"" enum:"accept,refuse,extend" help:"accept, refuse or extend."`
-	Reason   string `help:"Why; needed to refuse or to extend, and told to the person." placeholder:"TEXT"`
+	Reason   string `help:"Why, needed to refuse or to extend; or the answer to a message. Told to the person." placeholder:"TEXT"`
 	Field    string `help:"Of a rectification: the field, as the export names it." placeholder:"NAME"`
 	Value    string `help:"Of a rectification: what is right." placeholder:"TEXT"`
 	KeepAway bool   `help:"Of an erasure: leave a keyed hash, so that the person is not written to again."`

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
@@ -41,10 +42,33 @@ func (c *Config) checkPolicy() error {
 	return nil
 }
 
+// checkOperator holds what is printed in documents and in security.txt, of which
+// each line is a field (RFC 9116 2.2).
+func (c *Config) checkOperator() error {
+	o := c.Operator
+	for name, text := range map[string]string{"name": o.Name, "address": o.Address, "officer": o.Officer, "disclosure": o.Policy} {
+		if len(text) > 300 || strings.ContainsFunc(text, unicode.IsControl) {
+			return fmt.Errorf("operator.%s: write one line of at most 300 characters", name)
+		}
+	}
+	for _, s := range append(slices.Clone(o.Security), o.Policy) {
+		u, err := url.Parse(s)
+		if s != "" && (err != nil || !slices.Contains([]string{"https", "mailto", "tel"}, u.Scheme) || strings.ContainsFunc(s, unicode.IsSpace) || len(s) > 300) {
+			return fmt.Errorf("operator: %.80q is no contact; write one such as https://example.com/security or mailto:security@example.com", s)
+		}
+	}
+	for _, l := range o.Language {
+		if len(l) < 2 || len(l) > 35 || strings.Trim(l, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
+			return fmt.Errorf("operator.languages: %.40q is no language; write one such as en", l)
+		}
+	}
+	return nil
+}
+
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkBackup, c.checkOutside} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkBackup, c.checkOutside} {
 		if err := check(); err != nil {
 			return err
 		}

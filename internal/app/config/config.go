@@ -28,6 +28,7 @@ type Config struct {
 	Observe  Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
 	Outside  []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
 	Backup   Backup    `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
+	Operator Operator  `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
 	Policy   Policy    `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
 }
 
@@ -226,4 +227,14 @@ type NewestS3 struct {
 // Policy is the first policy of a new server.
 type Policy struct {
 	Profile string `yaml:"profile" doc:"A ready policy, read at the first start only: recommended, relay, inbound, gateway, campaigns or encrypted." example:"relay"`
+}
+
+// Operator is who answers for the server.
+type Operator struct {
+	Name     string   `yaml:"name" doc:"The company." example:"Example Mail GmbH"`
+	Address  string   `yaml:"address" doc:"Its postal address, on one line." example:"Example Street 1, 10115 Berlin, Germany"`
+	Officer  string   `yaml:"officer" doc:"The data protection officer, where one was appointed. Mail to privacy@ this server opens a case." example:"Ada Example"`
+	Security []string `yaml:"security" doc:"Further contacts for security.txt, as https:, mailto: or tel: addresses. Mail to security@ this server opens a case and always stands there." example:"https://example.com/security"`
+	Policy   string   `yaml:"disclosure" doc:"Where your policy on vulnerability reports stands, for security.txt; the security page of this server if left out." example:"https://example.com/disclosure"`
+	Language []string `yaml:"languages" doc:"In which languages reports may be written." example:"en"`
 }

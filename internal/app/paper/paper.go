@@ -58,10 +58,10 @@ func Certificate(r evidence.CertificateReport, data []byte) ([]byte, error) {
 	return d.bytes()
 }
 
-// document is one PDF as it is drawn.
-type document struct{ pdf *fpdf.Fpdf }
+// sheet is one PDF as it is drawn.
+type sheet struct{ pdf *fpdf.Fpdf }
 
-func newDocument(title string) *document {
+func newDocument(title string) *sheet {
 	pdf := fpdf.New("P", "mm", "A4", "")
 	pdf.SetMargins(margin, margin, margin)
 	pdf.SetAutoPageBreak(true, margin)
@@ -74,17 +74,17 @@ func newDocument(title string) *document {
 	pdf.SetFont("Helvetica", "B", 20)
 	pdf.MultiCell(0, 10, latin(title), "", "L", false)
 	pdf.Ln(4)
-	return &document{pdf}
+	return &sheet{pdf}
 }
 
-func (d *document) heading(text string) {
+func (d *sheet) heading(text string) {
 	d.pdf.Ln(4)
 	d.pdf.SetFont("Helvetica", "B", 12)
 	d.pdf.MultiCell(0, 8, latin(text), "", "L", false)
 }
 
 // row draws a name and beside it a text, each in as many lines as it needs.
-func (d *document) row(name, text string) {
+func (d *sheet) row(name, text string) {
 	_, high := d.pdf.GetPageSize()
 	if d.pdf.GetY() > high-margin-4*line {
 		d.pdf.AddPage()
@@ -102,13 +102,13 @@ func (d *document) row(name, text string) {
 	}
 }
 
-func (d *document) note(text string) {
+func (d *sheet) note(text string) {
 	d.pdf.Ln(6)
 	d.pdf.SetFont("Helvetica", "I", 9)
 	d.pdf.MultiCell(0, 4.6, latin(text), "", "L", false)
 }
 
-func (d *document) bytes() ([]byte, error) {
+func (d *sheet) bytes() ([]byte, error) {
 	var out bytes.Buffer
 	err := d.pdf.Output(&out)
 	return out.Bytes(), fault.Wrap(err, "draw a document")

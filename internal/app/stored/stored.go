@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/control"
@@ -42,6 +43,7 @@ func Schemas() []db.Schema {
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, request.Schema,
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
+		document.Schema,
 	}
 }
 
@@ -51,6 +53,7 @@ func Declarations() []pledge.Declaration {
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration,
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
+		document.Declaration,
 	}
 }
 

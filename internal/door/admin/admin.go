@@ -35,6 +35,7 @@ type Parts struct {
 	Retention Retention
 	Policy    Policy
 	Holds     Holds
+	Documents Documents
 	People    People
 	Acts      Acts
 	Reads     Reads

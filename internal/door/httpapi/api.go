@@ -34,6 +34,7 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
@@ -119,6 +120,7 @@ type Parts struct {
 	Retention Retention
 	Evidence  Evidence
 	Policy    *policy.Store
+	Documents *document.Store
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -195,6 +197,7 @@ func (a *API) routes() {
 	a.policyRoutes()
 	a.requestRoutes()
 	a.holdRoutes()
+	a.documentRoutes()
 	a.plainRoutes()
 }
 

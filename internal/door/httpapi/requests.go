@@ -26,8 +26,8 @@ type Requests interface {
 // Request is a request of a person about their data.
 type Request struct {
 	ID          string         `json:"id"`
-	Kind        string         `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal"`
-	Law         string         `json:"law" enum:"gdpr,ccpa"`
+	Kind        string         `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal,question,security,abuse,privacy" doc:"The last four are messages to the operator."`
+	Law         string         `json:"law" enum:"gdpr,ccpa,none"`
 	Source      string         `json:"source" enum:"person,customer"`
 	State       string         `json:"state" enum:"unproved,open,extended,answered,refused,lapsed"`
 	Address     string         `json:"address"`

@@ -13,6 +13,9 @@ import (
 )
 
 // cookieName: with TLS the browser itself holds that the cookie is ours alone.
+// SessionCookie is the name of the console's cookie; it is the only one.
+func SessionCookie(secure bool) string { return cookieName(secure) }
+
 func cookieName(secure bool) string {
 	if secure {
 		return "__Host-mailvow_session"

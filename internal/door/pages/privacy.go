@@ -7,13 +7,8 @@ import (
 	"html/template"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
@@ -44,27 +39,19 @@ type Privacy struct {
 	log      *slog.Logger
 	pages    *template.Template
 	mux      http.Handler
-	mu       sync.Mutex
-	askers   map[string]*rate.Limiter
-	all      *rate.Limiter
+	limits   *limits
 	copies   limit.Places
 }
 
-// Five requests at once from one network and then one in ten minutes, and from
-// the whole world one a second: each causes a mail.
 const (
-	askEvery, askBurst = 10 * time.Minute, 5
-	allEvery, allBurst = time.Second, 60
-	maxNetworks        = 20_000
-	maxForm            = 32 << 10
-	copiesAtOnce       = 4
+	maxForm      = 32 << 10
+	copiesAtOnce = 4
 )
 
 // NewPrivacy makes the pages.
 func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	p := &Privacy{
-		requests: r, clock: c, log: log, askers: map[string]*rate.Limiter{},
-		all: rate.NewLimiter(rate.Every(allEvery), allBurst), copies: limit.NewPlaces(copiesAtOnce),
+		requests: r, clock: c, log: log, limits: newLimits(c), copies: limit.NewPlaces(copiesAtOnce),
 	}
 	var err error
 	p.pages, err = template.New("").Funcs(template.FuncMap{
@@ -165,7 +152,7 @@ func (p *Privacy) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (p *Privacy) ask(w http.ResponseWriter, r *http.Request) {
-	if !p.mayAsk(r.RemoteAddr) {
+	if !p.limits.may(r.RemoteAddr) {
 		w.Header().Set("Retry-After", "600")
 		p.show(w, http.StatusTooManyRequests, "refused", map[string]string{"Title": "Too many requests", "Text": "Too many requests came from your network. Try again in ten minutes."})
 		return
@@ -186,39 +173,6 @@ func (p *Privacy) ask(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.show(w, http.StatusOK, "sent", nil)
 	}
-}
-
-// mayAsk holds the limits. A network is an IPv4 address or an IPv6 /64, of which
-// one household has one.
-func (p *Privacy) mayAsk(peer string) bool {
-	key := peer
-	if host, _, err := net.SplitHostPort(peer); err == nil {
-		key = host
-	}
-	if a, err := netip.ParseAddr(key); err == nil && a.Unmap().Is6() {
-		if n, err := a.WithZone("").Prefix(64); err == nil {
-			key = n.String()
-		}
-	}
-	now := p.clock.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.askers[key]
-	if l == nil {
-		if len(p.askers) >= maxNetworks {
-			for k, other := range p.askers {
-				if other.TokensAt(now) >= askBurst {
-					delete(p.askers, k)
-				}
-			}
-			if len(p.askers) >= maxNetworks {
-				return false
-			}
-		}
-		l = rate.NewLimiter(rate.Every(askEvery), askBurst)
-		p.askers[key] = l
-	}
-	return l.AllowN(now, 1) && p.all.AllowN(now, 1)
 }
 
 func (p *Privacy) confirm(w http.ResponseWriter, r *http.Request) {

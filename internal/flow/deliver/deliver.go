@@ -74,6 +74,7 @@ const (
 	Webhook RouteKind = 3
 	Caught  RouteKind = 4 // the built-in inbox of mailvow dev
 	Local   RouteKind = 5 // mail to the platform itself
+	Cases   RouteKind = 6 // mail to the operator, which opens a case
 )
 
 // TLSPolicy is how much the next hop's TLS must prove.

@@ -137,7 +137,7 @@ func destination(r deliver.Route, recipient address.Address) string {
 		}
 	case deliver.Caught:
 		return "caught"
-	case deliver.MX, deliver.Local:
+	case deliver.MX, deliver.Local, deliver.Cases:
 	}
 	return Site(recipient)
 }

@@ -51,6 +51,8 @@ func routeName(k deliver.RouteKind) string {
 		return "caught"
 	case deliver.Local:
 		return "local"
+	case deliver.Cases:
+		return "cases"
 	}
 	return "unknown"
 }

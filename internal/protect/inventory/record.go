@@ -76,7 +76,7 @@ func (i *Inventory) Record(w io.Writer, f Format, of Holder) error {
 func lineOf(e *Entry) line {
 	l := line{
 		Category: e.Name, About: string(e.About), What: e.What, Purpose: e.Purpose, Basis: string(e.Basis),
-		Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing), Security: security(e), Package: e.Package, Places: []string{},
+		Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing), Security: Security(*e), Package: e.Package, Places: []string{},
 	}
 	for _, p := range e.Places {
 		l.Places = append(l.Places, string(p.Kind)+" "+p.Name)
@@ -127,7 +127,8 @@ func Span(d time.Duration) string {
 	return d.String()
 }
 
-func security(e *Entry) string {
+// Security says in words how an entry's places are protected.
+func Security(e Entry) string {
 	sealed, open := 0, 0
 	for _, p := range e.Places {
 		if p.Sealed {

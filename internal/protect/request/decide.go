@@ -88,6 +88,11 @@ func (d *Desk) rule(c *Case, s *Share, x Decision) error {
 	switch x.Verdict {
 	case Accept:
 		s.State, s.Reason = Accepted, ""
+		if c.Kind.Inquiry() {
+			if s.Reason = reason; reason == "" {
+				return fault.Field("reason", "Write the answer; it is mailed to who wrote.")
+			}
+		}
 		if c.Kind == Rectification {
 			if s.Field, s.Value = strings.TrimSpace(x.Field), strings.TrimSpace(x.Value); s.Field == "" || s.Value == "" {
 				return fault.Field("field", "Say which field is wrong, as the person's copy names it, and what is right.")
@@ -110,6 +115,8 @@ func (d *Desk) rule(c *Case, s *Share, x Decision) error {
 // first term (GDPR Art. 12(3)).
 func extend(c *Case, s *Share, reason string, now time.Time) error {
 	switch {
+	case c.Kind.Inquiry():
+		return fault.New(fault.Conflict, "A message to the operator is answered or refused; its deadline is not extended.")
 	case reason == "":
 		return fault.Field("reason", "An extension needs a reason, which the person is told (GDPR Art. 12(3)).")
 	case !s.Extended.IsZero():
@@ -164,6 +171,8 @@ func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
 	switch c.Kind {
 	case Access, Portability:
 		return nil, nil // the copy is made when it is fetched
+	case Question, Report, Abuse, Privacy:
+		return nil, nil // the answer is mailed with the decision
 	case Rectification:
 		n, err := d.Subjects.Correct(ctx, who, by, pledge.Correction{Field: s.Field, Value: s.Value})
 		if err == nil && n == 0 {

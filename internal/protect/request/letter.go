@@ -32,6 +32,10 @@ var asks = map[Kind]string{
 	Portability:   "your data in a form that programs read",
 	Objection:     "that data about you is no longer used, since you object to it",
 	Withdrawal:    "an end of what you consented to",
+	Question:      "an answer to your question",
+	Report:        "an answer to your security report",
+	Abuse:         "an answer to your report of abuse",
+	Privacy:       "an answer to your question on data protection",
 }
 
 // Words says in words what a case asks for.
@@ -63,7 +67,12 @@ To show that this address is yours, open this link within 24 hours and confirm:
 If it was not you, do nothing: the request ends by itself, and nobody learned
 anything about you.
 `, c.Kind.Words(), to), "Please confirm your request about your data", err
-	case again, opened:
+	case opened:
+		if c.Kind.Inquiry() {
+			return d.thanks(c)
+		}
+		fallthrough
+	case again:
 		to, err := d.url(page, CasePath, int64(c.ID))
 		return fmt.Sprintf(`Your request for %s is with us.
 
@@ -76,6 +85,17 @@ request stands:
 		return d.decision(ctx, c, s)
 	}
 	return "", "", fault.New(fault.Internal, "a letter without an occasion")
+}
+
+// thanks confirms a message to the operator.
+func (d *Desk) thanks(c *Case) (text, subject string, err error) {
+	to, err := d.url(page, CasePath, int64(c.ID))
+	return fmt.Sprintf(`Your message is with us. You get %s by %s.
+
+This page, which is for you alone, shows how it stands:
+
+%s
+`, c.Kind.Words(), c.Due().UTC().Format("2 January 2006"), to), "Your message is with us", err
 }
 
 func (d *Desk) decision(ctx context.Context, c *Case, s *Share) (text, subject string, err error) {
@@ -98,6 +118,11 @@ func (d *Desk) decision(ctx context.Context, c *Case, s *Share) (text, subject s
 		subject = "Your request about your data takes longer"
 		fmt.Fprintf(&b, "%s needs longer, until %s at the latest, for this reason:\n\n%s\n", who.Name, s.Due.UTC().Format(time.DateOnly), s.Reason)
 	default:
+		if c.Kind.Inquiry() {
+			subject = "The answer to your message"
+			fmt.Fprintf(&b, "The answer:\n\n%s\n", s.Reason)
+			break
+		}
 		fmt.Fprintf(&b, "%s did this.\n", who.Name)
 		if !s.Until.IsZero() {
 			got, err := d.url(result, ResultPath, int64(c.ID), int64(s.Tenant))

@@ -51,6 +51,9 @@ func (d *Desk) part(ctx context.Context, c *Case, s Share) (Part, error) {
 		return p, err
 	}
 	p.Name = t.Name
+	if c.Kind.Inquiry() {
+		return p, nil
+	}
 	if p.Held, err = d.Subjects.Find(ctx, pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address}); err != nil {
 		return p, err
 	}

@@ -4,7 +4,8 @@
 -- migration: 1
 create table request_case (
   id         int primary key,
-  kind       text not null check (kind in ('access', 'rectification', 'erasure', 'restriction', 'portability', 'objection', 'withdrawal')),
+  kind       text not null check (kind in ('access', 'rectification', 'erasure', 'restriction', 'portability', 'objection', 'withdrawal',
+             'question', 'security', 'abuse', 'privacy')),
   law        text not null,
   source     text not null check (source in ('person', 'customer')),
   state      text not null check (state in ('unproved', 'open', 'extended', 'answered', 'refused', 'lapsed')),
@@ -47,6 +48,9 @@ values ($1, $2, 'open', $3, 0, 0, '', 0) on conflict (request, tenant) do nothin
 -- What of an address was asked lately, and how many mails that caused.
 -- query: mails
 select coalesce(sum(mails), 0) from request_case where hash = $1 and asked > $2
+
+-- query: lately
+select count(*) from request_case where hash = $1 and received > $2 and kind in ('question', 'security', 'abuse', 'privacy')
 
 -- query: same
 select id, state from request_case

@@ -76,7 +76,7 @@ func (d *Desk) cases(ctx context.Context, query string, args ...any) ([]Case, er
 			c.Address, err = address.Parse(open.Address)
 		}
 		if err == nil {
-			c.Law, err = LawOf(law)
+			c.Law, err = clockOf(c.Kind, law)
 		}
 		c.Note = open.Note
 		list = append(list, c)
