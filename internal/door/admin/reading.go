@@ -38,6 +38,7 @@ var reading = map[string][]string{
 	"controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
 	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},
+	"document/list": {}, "document/versions": {}, "document/render": {}, "document/publish": {}, "document/admit": {},
 }
 
 func declared(op string) []string {

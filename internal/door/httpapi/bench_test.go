@@ -35,10 +35,12 @@ import (
 	"mailvow/internal/lab/keys"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
 	"mailvow/internal/protect/tenant"
@@ -58,7 +60,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -80,6 +82,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	road(t, &p)
 	p.Holds = holdsOf(&p)
+	p.Documents = papersOf(t, &p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
 	for _, f := range change {
 		f(&c, &p)

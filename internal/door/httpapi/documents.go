@@ -65,8 +65,9 @@ type DocumentCopy struct {
 	Note     []byte `json:"note" doc:"Base64; the detached note that mailvow certificate verify reads."`
 }
 
-type byDocument struct {
-	Kind string `path:"id" maxLength:"40" doc:"The document, as the list names it."`
+// ByDocument names a document in the path.
+type ByDocument struct {
+	Kind string `path:"kind" maxLength:"40" doc:"The document, as the list names it."`
 }
 
 type documentsOut struct{ Body []DocumentState }
@@ -76,7 +77,7 @@ type documentCopyOut struct{ Body DocumentCopy }
 type documentVersionOut struct{ Body DocumentVersion }
 
 type publishDocumentIn struct {
-	byDocument
+	ByDocument
 	Body struct {
 		Note     string `json:"note,omitempty" maxLength:"500" doc:"What changed; public."`
 		LeaveOut bool   `json:"leave_out,omitempty" doc:"Leave out every sentence that was not seen to hold."`
@@ -85,7 +86,7 @@ type publishDocumentIn struct {
 }
 
 type admitIn struct {
-	byDocument
+	ByDocument
 	Body struct {
 		Days int `json:"days,omitempty" minimum:"1" maximum:"365" default:"30"`
 	}
@@ -101,11 +102,11 @@ type admittedOut struct {
 func (a *API) documentRoutes() {
 	const tag = "documents"
 	register(a, op{id: "list-documents", method: http.MethodGet, path: "/v1/documents", summary: "The documents and their newest versions", tag: tag, needs: access.PolicyRead}, a.listDocuments)
-	register(a, op{id: "list-document-versions", method: http.MethodGet, path: "/v1/documents/{id}/versions", summary: "Every published version, newest first", tag: tag, needs: access.PolicyRead}, a.listDocumentVersions)
-	register(a, op{id: "get-document-copy", method: http.MethodGet, path: "/v1/documents/{id}/copy", summary: "A signed copy, made now under the policy that holds for the asker", tag: tag, needs: access.PolicyRead}, a.copyDocument)
-	register(a, op{id: "get-document-draft", method: http.MethodGet, path: "/v1/documents/{id}/draft", summary: "What would be published now, and what is marked in it", tag: tag, needs: access.PlatformRead}, a.draftDocument)
-	register(a, op{id: "publish-document", method: http.MethodPost, path: "/v1/documents/{id}/versions", summary: "Publish the next version", tag: tag, needs: access.PlatformManage, status: http.StatusCreated}, a.publishDocument)
-	register(a, op{id: "admit-to-document", method: http.MethodPost, path: "/v1/documents/{id}/links", summary: "A link with which somebody gets a document that is not public", tag: tag, needs: access.PlatformManage, once: true, status: http.StatusCreated}, a.admitToDocument)
+	register(a, op{id: "list-document-versions", method: http.MethodGet, path: "/v1/documents/{kind}/versions", summary: "Every published version, newest first", tag: tag, needs: access.PolicyRead}, a.listDocumentVersions)
+	register(a, op{id: "get-document-copy", method: http.MethodGet, path: "/v1/documents/{kind}/copy", summary: "A signed copy, made now under the policy that holds for the asker", tag: tag, needs: access.PolicyRead}, a.copyDocument)
+	register(a, op{id: "get-document-draft", method: http.MethodGet, path: "/v1/documents/{kind}/draft", summary: "What would be published now, and what is marked in it", tag: tag, needs: access.PlatformRead}, a.draftDocument)
+	register(a, op{id: "publish-document", method: http.MethodPost, path: "/v1/documents/{kind}/versions", summary: "Publish the next version", tag: tag, needs: access.PlatformManage, status: http.StatusCreated}, a.publishDocument)
+	register(a, op{id: "admit-to-document", method: http.MethodPost, path: "/v1/documents/{kind}/links", summary: "A link with which somebody gets a document that is not public", tag: tag, needs: access.PlatformManage, once: true, status: http.StatusCreated}, a.admitToDocument)
 }
 
 func viewDocumentVersion(v document.Version) DocumentVersion {
@@ -148,7 +149,7 @@ func (a *API) listDocuments(ctx context.Context, who Asker, _ *struct{}) (*docum
 	return out, nil
 }
 
-func (a *API) listDocumentVersions(ctx context.Context, _ Asker, in *byDocument) (*documentVersionsOut, error) {
+func (a *API) listDocumentVersions(ctx context.Context, _ Asker, in *ByDocument) (*documentVersionsOut, error) {
 	sort, err := a.sortOf(in.Kind)
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (a *API) sortOf(kind string) (document.Sort, error) {
 
 // copyDocument gives what is public, and to the operator what is not: others ask
 // for a link.
-func (a *API) copyDocument(ctx context.Context, who Asker, in *byDocument) (*documentCopyOut, error) {
+func (a *API) copyDocument(ctx context.Context, who Asker, in *ByDocument) (*documentCopyOut, error) {
 	sort, err := a.sortOf(in.Kind)
 	if err != nil {
 		return nil, err
@@ -185,7 +186,7 @@ func (a *API) copyDocument(ctx context.Context, who Asker, in *byDocument) (*doc
 	return &documentCopyOut{DocumentCopy{string(sort.Kind), i.Paper.Line(), i.Paper.Page(), i.Markdown, i.PDF, i.JSON, i.Note}}, nil
 }
 
-func (a *API) draftDocument(ctx context.Context, _ Asker, in *byDocument) (*documentDraftOut, error) {
+func (a *API) draftDocument(ctx context.Context, _ Asker, in *ByDocument) (*documentDraftOut, error) {
 	sort, err := a.sortOf(in.Kind)
 	if err != nil {
 		return nil, err

@@ -189,6 +189,8 @@ var bodies = map[string]string{
 	"change-customer":    `{"name":"New"}`,
 	"check-policy":       `{"settings":{"answers":"1KiB"}}`,
 	"publish-policy":     `{"settings":{"answers":"1KiB"}}`,
+	"publish-document":   `{"anyway":"a test"}`,
+	"admit-to-document":  `{"days":7}`,
 }
 
 func collection(path string) string {
@@ -230,7 +232,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		_, err := b.parts.Queue.Pause(t.Context(), queue.Pause{Tenant: in, Domain: "example.net"})
 		must(t, err)
 	}
-	path = strings.Replace(path, "{index}", "0", 1)
+	path = strings.NewReplacer("{index}", "0", "{kind}", "measures").Replace(path)
 	body := bodies[o.OperationID]
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)

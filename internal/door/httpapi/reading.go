@@ -56,6 +56,7 @@ var reading = map[string][]string{
 	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {},
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
 	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {},
+	"list-documents": {}, "list-document-versions": {}, "get-document-copy": {}, "get-document-draft": {}, "publish-document": {}, "admit-to-document": {},
 }
 
 // declared is what an operation may show.

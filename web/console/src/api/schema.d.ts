@@ -230,6 +230,92 @@ export interface paths {
         patch: operations["change-customer"];
         trace?: never;
     };
+    "/v1/documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The documents and their newest versions */
+        get: operations["list-documents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/documents/{kind}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A signed copy, made now under the policy that holds for the asker */
+        get: operations["get-document-copy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/documents/{kind}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What would be published now, and what is marked in it */
+        get: operations["get-document-draft"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/documents/{kind}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A link with which somebody gets a document that is not public */
+        post: operations["admit-to-document"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/documents/{kind}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every published version, newest first */
+        get: operations["list-document-versions"];
+        put?: never;
+        /** Publish the next version */
+        post: operations["publish-document"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/domains": {
         parameters: {
             query?: never;
@@ -1111,6 +1197,19 @@ export interface components {
             address: string;
             id: string;
         };
+        AdmitInBody: {
+            /**
+             * Format: int64
+             * @default 30
+             */
+            days: number;
+        };
+        AdmittedOutBody: {
+            /** @description Below the server's address; it opens the document for whoever has it. */
+            path: string;
+            /** Format: date-time */
+            until: string;
+        };
         Alert: {
             /** @enum {string} */
             kind: "retention" | "requests" | "hold";
@@ -1289,6 +1388,66 @@ export interface components {
         Deleted: {
             /** @description The entry of the evidence log, as protect/evidence writes it. */
             receipt: unknown;
+        };
+        DocumentCopy: {
+            document: string;
+            /** @description Base64; for reading. */
+            html: string;
+            /** @description Base64; the note covers it. */
+            json: string;
+            line: string;
+            /** @description Base64; the note covers it. */
+            markdown: string;
+            /** @description Base64; the detached note that mailvow certificate verify reads. */
+            note: string;
+            /** @description Base64; the note covers it. */
+            pdf: string;
+        };
+        DocumentDraft: {
+            line: string;
+            markdown: string;
+            marks: components["schemas"]["DocumentMark"][];
+            title: string;
+        };
+        DocumentMark: {
+            rests_on: string;
+            status?: string;
+            text: string;
+            under: string;
+            why: string;
+        };
+        DocumentState: {
+            about: string;
+            /** @description It would say something else today; the operator's to see. */
+            changed: boolean;
+            document: string;
+            /**
+             * Format: int64
+             * @description Sentences that were not seen to hold; the operator's to see.
+             */
+            marks: number;
+            /** @description Null: never published. */
+            newest: components["schemas"]["DocumentVersion"];
+            /** @description Its versions stand in the trust centre; the others are handed to whom the operator admits. */
+            public: boolean;
+            /** @description Why there is none under the policy in force. */
+            refused?: string;
+            title: string;
+        };
+        DocumentVersion: {
+            /** @description What was not seen to hold and was published all the same, with a remark. */
+            despite: string[];
+            /** @description SHA-256 of the signed note, which names those of the document's forms; it stands in the evidence log. */
+            digest: string;
+            /** @description What changed. */
+            note: string;
+            /** Format: int64 */
+            number: number;
+            /** @description The policy in force then. */
+            policy: string;
+            /** Format: date-time */
+            published_at: string;
+            reason?: string;
         };
         Domain: {
             /** Format: date-time */
@@ -1886,6 +2045,14 @@ export interface components {
         PolicyVersionsOutBody: {
             items: components["schemas"]["PolicyVersion"][];
         };
+        PublishDocumentInBody: {
+            /** @description Publish such sentences with a remark, and say why; it is put on record. */
+            anyway?: string;
+            /** @description Leave out every sentence that was not seen to hold. */
+            leave_out?: boolean;
+            /** @description What changed; public. */
+            note?: string;
+        };
         QueueGroup: {
             customer: string;
             /**
@@ -1949,10 +2116,13 @@ export interface components {
             /** Format: date-time */
             ended_at: string | null;
             id: string;
+            /**
+             * @description The last four are messages to the operator.
+             * @enum {string}
+             */
+            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal" | "question" | "security" | "abuse" | "privacy";
             /** @enum {string} */
-            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal";
-            /** @enum {string} */
-            law: "gdpr" | "ccpa";
+            law: "gdpr" | "ccpa" | "none";
             /** @description The person's words. */
             note?: string;
             /**
@@ -2744,6 +2914,209 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Customer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentState"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-document-copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The document, as the list names it. */
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentCopy"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-document-draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The document, as the list names it. */
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentDraft"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "admit-to-document": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The document, as the list names it. */
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdmitInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmittedOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-document-versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The document, as the list names it. */
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentVersion"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "publish-document": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The document, as the list names it. */
+                kind: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishDocumentInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DocumentVersion"];
                 };
             };
             /** @description Error */
