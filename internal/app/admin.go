@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/tenant"
 )
 
 // Socket is where the server with this data folder listens for the command line.
@@ -30,9 +31,23 @@ func (h *House) openAdmin(ctx context.Context) error {
 	server := admin.New(admin.Parts{
 		Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: heldHistory{h.history, h.holds}, Keys: operations, Subjects: shownSubjects{h.subjects, h}, Holds: h.holds, Eraser: h.eraser, Requests: h.cases, Clock: h.Clock, Controls: operatorControls{h.controls, shownControls{h}}, Backups: operatedBackups{h}, Retention: h.retention, Policy: h.policies, People: operations, Acts: operations, Reads: h.reads,
 		Documents: operatedDocuments{h.documents, h.publicURL},
+		Assurance: admin.Assurance{Attests: h.attests, Findings: h.findings, Lawful: h.lawful, Grants: h.clearance, User: h.colleague},
 	}, Version(), h.observe.For("door/admin").Log)
 	h.doors.list = append(h.doors.list, door{name: "admin", listener: listener, serve: server.Serve, shut: server.Shutdown})
 	return nil
+}
+
+// colleague finds one of the operator's people by address.
+func (h *House) colleague(ctx context.Context, text string) (ids.User, error) {
+	who, err := address.Parse(text)
+	if err != nil {
+		return 0, fault.Because(fault.Invalid, err, "That is no address.")
+	}
+	u, err := h.access.UserByEmail(ctx, scope.Tenant(tenant.Platform), who)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.NotFound, "None of the operator's people has this address.")
+	}
+	return u.ID, err
 }
 
 // operatorActs is what the command line does that is not one part's own.

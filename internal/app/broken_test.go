@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,6 +121,36 @@ func trusting(t *testing.T, h *House) {
 	h.probed.Doors["http"] = at.String()
 }
 
+// generous puts a door before the API that fills in a case number where there is none.
+func generous(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	var mu sync.Mutex
+	var number string
+	door := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+		if !strings.HasPrefix(r.In.URL.Path, "/v1/lawful-") || r.In.Method != http.MethodPost {
+			return
+		}
+		b, _ := io.ReadAll(r.In.Body)
+		var in map[string]any
+		_ = json.Unmarshal(b, &in)
+		mu.Lock()
+		defer mu.Unlock()
+		if r.In.URL.Path == "/v1/lawful-requests" {
+			number, _ = in["case"].(string)
+		} else if in["case"] == "" {
+			in["case"] = number
+			b, _ = json.Marshal(in)
+		}
+		r.Out.Body, r.Out.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+	}})
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
@@ -170,6 +202,10 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
 		{id: "cj-hold", after: statement("create trigger lose before insert on held begin select raise(ignore); end"), says: "the held canary is not in what the hold keeps"},
+		{id: "ca-training", after: statement("create trigger endless after insert on attestation begin update attestation set until = 9000000000000000 where id = new.id; end"), says: "an attestation has run out and messages are still open"},
+		{id: "mb-need-to-know", after: statement("create trigger endless after insert on access_grant begin update access_grant set until = 9000000000000000 where id = new.id; end"), says: "a grant has run out and messages are still open"},
+		{id: "cm-lawful", after: statement("create trigger lose before insert on lawful_request begin select raise(ignore); end"), says: "after the first entry the report still says"},
+		{id: "cl-authorities", after: generous, says: "without a case number was answered 200"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 	} {
 		t.Run(c.id, func(t *testing.T) {

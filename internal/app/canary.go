@@ -60,6 +60,13 @@ func (c *canary) sendTo(t ids.Tenant, domain, addr string) func() {
 	}
 }
 
+// is the canary customer, or zero before the first probe of this process.
+func (c *canary) is() ids.Tenant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tenant
+}
+
 // route implements route.Table.First.
 func (c *canary) route(t ids.Tenant, recipient address.Address) (deliver.Route, bool) {
 	c.mu.Lock()
@@ -86,6 +93,7 @@ func (h *House) openControls() (err error) {
 		s.Folders = append(s.Folders, h.paths().keys)
 	}
 	s.Backups, s.Throwaway = h.backups, h.Dev
+	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
 	}
@@ -173,7 +181,7 @@ func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []addre
 	for _, u := range users {
 		errs = append(errs, h.access.RemoveUser(ctx, access.House(), in, u.ID))
 	}
-	errs = append(errs, h.releaseCanary(ctx, in))
+	errs = append(errs, h.releaseCanary(ctx, in), h.lawful.Drop(ctx, c.Tenant))
 	messages, err := h.history.Recent(ctx, in, 0, time.Time{}, 1000)
 	errs = append(errs, err)
 	for _, m := range messages {

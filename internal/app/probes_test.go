@@ -74,6 +74,7 @@ var probed = []string{
 	"ca-rest", "cm-encryption", "cm-content-transient", "cm-inbound-http", "cm-inbound-record", "cm-metadata-delete", "cj-relay",
 	"cm-redact", "cm-outbound-policy", "cj-retention",
 	"cj-hold", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
+	"ca-training", "mb-need-to-know", "cm-lawful", "cl-authorities",
 }
 
 // long is for tests of minutes, which run with the whole suite and not under the

@@ -13,8 +13,10 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/backup"
+	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/hold"
@@ -34,11 +36,12 @@ type trust struct {
 	cases     *request.Desk
 	retention *retain.Engine
 	holds     *hold.Store
-	controls  *control.Control
-	backups   *backup.Keeper
-	probed    *probes.Server
 	documents *document.Store
-	canary    canary
+	assurance
+	controls *control.Control
+	backups  *backup.Keeper
+	probed   *probes.Server
+	canary   canary
 }
 
 func (p paths) erasures() string    { return filepath.Join(p.root, "erasures") }
@@ -54,11 +57,12 @@ func (h *House) openTrust(ctx context.Context) error {
 		return err
 	}
 	h.openCases()
+	h.openAssurance()
 	// What finds a person comes after those who find by it.
 	h.holds = hold.New(hold.Config{
 		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
-	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
+	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Hold: h.holds.Preserve, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
@@ -66,6 +70,7 @@ func (h *House) openTrust(ctx context.Context) error {
 		Policy: h.policyLabel,
 	})
 	h.cases.Subjects, h.cases.Eraser = h.subjects, h.eraser
+	h.openLawful()
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
 		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
@@ -110,6 +115,8 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "requests of persons", Purge: common(h.cases.Purge), Oldest: h.cases.Oldest},
 		{Category: "counts", Purge: h.tally.Purge},
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
+		{Category: attest.Category, Purge: common(h.attests.Purge), Oldest: h.attests.Oldest},
+		{Category: clearance.Category, Purge: common(h.clearance.Purge), Oldest: h.clearance.Oldest},
 		{Category: backup.Category, Purge: common(h.expireBackups), Oldest: func(ctx context.Context) (time.Time, error) { return h.backups.Oldest(ctx) }},
 		{Category: "message bodies", Age: 24 * time.Hour, Purge: common(h.sweepBlobs)},
 	}

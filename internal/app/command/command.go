@@ -62,6 +62,10 @@ type root struct {
 	Subject     subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Request     requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
 	Hold        holdCommands       `cmd:"" help:"Legal holds: records that outlive their period."`
+	Attestation attestCommands     `cmd:"" help:"What people attest: training, audits, providers."`
+	Finding     findingCommands    `cmd:"" help:"Weaknesses that were found, and by when they are mended."`
+	Lawful      lawfulCommands     `cmd:"" help:"Requests of authorities, and the transparency report."`
+	Grant       grantCommands      `cmd:"" help:"Grants by which the operator's people opened personal data."`
 	Controls    controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Backup      backupCommands     `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
 	Keys        keysCommands       `cmd:"" help:"Keys of the running server."`

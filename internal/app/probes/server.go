@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
@@ -77,6 +78,15 @@ type Server struct {
 	Hashes func(context.Context, func(phc string) error) error
 	// Person makes a user of the canary's with a chosen password.
 	Person func(ctx context.Context, c Canary, email address.Address, password string) error
+	// Staff makes one of the operator's people and signs them in, until undone.
+	Staff func(ctx context.Context) (Colleague, func(), error)
+	// Attests is what people attest; Providers are those whose machines or services
+	// the operator uses, by name; Untrained counts the operator's people and those
+	// of them without a valid attestation, and says whether the policy in force
+	// shuts those out.
+	Attests   *attest.Store
+	Providers func(context.Context) ([]string, error)
+	Untrained func(context.Context) (all, without int, shut bool, err error)
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -100,6 +110,12 @@ type Canary struct {
 	Token      string
 	Credential ids.Credential
 	TokenID    ids.Token
+}
+
+// Colleague is one of the operator's people who acts for a probe.
+type Colleague struct {
+	User   ids.User
+	Cookie string // "name=value"
 }
 
 // Ciphertext is what a message looks like at rest.
@@ -135,6 +151,15 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-mgmt-separate", s.managementSeparate},
 		probe{"cj-relay", s.relay},
 		probe{"cj-hold", s.held},
+		probe{"cm-lawful", s.lawful},
+		probe{"cm-hoster", s.hoster},
+		probe{"ca-training", s.training},
+		probe{"ca-audits", s.audits},
+		probe{"ca-soc2", s.providerReports},
+		probe{"ca-datacentre", s.dataCentres},
+		probe{"cl-authorities", s.authorities},
+		probe{"mb-need-to-know", s.needToKnow},
+		probe{"mb-vendor-assessment", s.vendors},
 		probe{"cl-queue", s.queuedContentGoes},
 		probe{"cl-retry", s.retry},
 		probe{"cl-dsn", s.notice},

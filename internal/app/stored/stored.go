@@ -21,9 +21,13 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/finding"
+	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/backup"
+	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
@@ -41,8 +45,8 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, request.Schema,
-		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, httpapi.Schema, certificates.Schema,
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, request.Schema, clearance.Schema,
+		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, attest.Schema, finding.Schema, lawful.Schema, httpapi.Schema, certificates.Schema,
 		document.Schema,
 	}
 }
@@ -51,8 +55,8 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration,
-		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, httpapi.Declaration, certificates.Declaration, House,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration, clearance.Declaration,
+		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, attest.Declaration, finding.Declaration, lawful.Declaration, httpapi.Declaration, certificates.Declaration, House,
 		document.Declaration,
 	}
 }

@@ -48,6 +48,11 @@ type (
 	readKind        struct{}
 	incidentKind    struct{}
 	breachKind      struct{}
+	attestationKind struct{}
+	grantKind       struct{}
+	weaknessKind    struct{}
+	lawfulKind      struct{}
+	alertKind       struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -74,6 +79,11 @@ func (holdKind) Prefix() string        { return "hld" }
 func (readKind) Prefix() string        { return "rds" }
 func (incidentKind) Prefix() string    { return "inc" }
 func (breachKind) Prefix() string      { return "ntc" }
+func (attestationKind) Prefix() string { return "atn" }
+func (grantKind) Prefix() string       { return "grt" }
+func (weaknessKind) Prefix() string    { return "wkn" }
+func (lawfulKind) Prefix() string      { return "law" }
+func (alertKind) Prefix() string       { return "alr" }
 
 // The identifiers of the house.
 type (
@@ -101,6 +111,11 @@ type (
 	Reads       = ID[readKind] // records of reads that were written together
 	Incident    = ID[incidentKind]
 	Notice      = ID[breachKind] // of an incident, to one customer
+	Attestation = ID[attestationKind]
+	Grant       = ID[grantKind]    // of access to personal data, for a time
+	Weakness    = ID[weaknessKind] // an entry of the register of findings
+	Lawful      = ID[lawfulKind]   // a request of an authority
+	Alert       = ID[alertKind]
 )
 
 const (

@@ -39,6 +39,7 @@ type Parts struct {
 	People    People
 	Acts      Acts
 	Reads     Reads
+	Assurance Assurance
 }
 
 // Acts writes what was done into the evidence log: every operation that changes

@@ -114,6 +114,8 @@ type Parts struct {
 	Requests  Requests
 	Records   Records
 	Holds     Holds
+	Assurance Assurance
+	Staff     Staff
 	Controls  Controls
 	Backups   BackupState
 	Inventory *inventory.Inventory
@@ -198,6 +200,9 @@ func (a *API) routes() {
 	a.requestRoutes()
 	a.holdRoutes()
 	a.documentRoutes()
+	a.assuranceRoutes()
+	a.lawfulRoutes()
+	a.grantRoutes()
 	a.plainRoutes()
 }
 

@@ -35,8 +35,12 @@ import (
 	"mailvow/internal/lab/keys"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/finding"
+	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
@@ -60,7 +64,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, clearance.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -83,6 +87,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	road(t, &p)
 	p.Holds = holdsOf(&p)
 	p.Documents = papersOf(t, &p)
+	registers(&p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
 	for _, f := range change {
 		f(&c, &p)

@@ -131,6 +131,13 @@ func (a *API) known(next http.Handler) http.Handler {
 			return
 		}
 		in.denied = err
+		if err == nil && a.parts.Staff != nil {
+			if in.who, err = a.parts.Staff.Bind(r.Context(), in.who); err != nil {
+				report(r.Context(), a.log, "look what is open to staff", err)
+				writeProblem(w, r, problemOf(err, false))
+				return
+			}
+		}
 		next.ServeHTTP(w, r)
 	})
 }

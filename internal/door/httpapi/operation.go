@@ -97,6 +97,10 @@ func (a *API) permit(o op) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		if _, ok := r.who.May(o.needs); !ok {
+			if why := r.who.Why(); why != "" && o.needs.Personal() {
+				a.refuse(ctx, o.id, fault.New(fault.Denied, why))
+				return
+			}
 			a.refuse(ctx, o.id, fault.New(fault.Denied, "You may not do this: it needs the permission "+string(o.needs)+"."))
 			return
 		}

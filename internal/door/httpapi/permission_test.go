@@ -18,11 +18,16 @@ import (
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
+	"mailvow/internal/product/trust/attest"
+	"mailvow/internal/product/trust/finding"
+	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/policy"
 	rights "mailvow/internal/protect/request"
+	"mailvow/internal/protect/tenant"
 )
 
 // operations gives every operation that the API registered.
@@ -142,6 +147,31 @@ var things = map[string]thing{
 		must(t, err)
 		return c.ID.String()
 	},
+	"/v1/attestations/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
+		a, err := b.parts.Assurance.Attest(t.Context(), attest.Attestation{
+			Kind: attest.Audit, Subject: "Example", Issued: b.clock.Now(), Until: b.clock.Now().Add(time.Hour), File: attest.File{Name: "report.pdf"},
+		}, []byte("a report"), access.Principal{})
+		must(t, err)
+		return a.ID.String()
+	},
+	"/v1/findings/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
+		w, err := b.parts.Assurance.Found(t.Context(), finding.Weakness{Source: finding.Test, Severity: finding.Low, Title: "x"}, access.Principal{})
+		must(t, err)
+		return w.ID.String()
+	},
+	"/v1/lawful-requests/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		r, err := b.parts.Assurance.Ask(t.Context(), lawful.Request{
+			Customer: in, Kind: lawful.Data, Country: "DE", Authority: "A court", Case: ids.New[ids.Request](b.parts.IDs).String(), Law: "a law",
+		}, access.Principal{})
+		must(t, err)
+		return r.ID.String()
+	},
+	"/v1/grants/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
+		me := access.ForRole(tenant.Platform, b.users[tenant.Platform][access.Operator].ID, 0, access.Operator)
+		g, err := b.parts.Staff.Take(t.Context(), me, clearance.Grant{Reason: "a test", Until: b.clock.Now().Add(time.Hour)})
+		must(t, err)
+		return g.ID.String()
+	},
 	"/v1/customers/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		c, err := b.parts.Tenants.Add(t.Context(), "X", "test")
 		must(t, err)
@@ -158,39 +188,46 @@ func must(t testing.TB, err error) {
 
 // bodies are requests that the operations take.
 var bodies = map[string]string{
-	"sign-in":            `{"email":"nobody@example.com","password":"a wrong password"}`,
-	"change-self":        `{"name":"New Name"}`,
-	"create-token":       `{"name":"x","scopes":["messages:send"]}`,
-	"create-credential":  `{"name":"x"}`,
-	"create-user":        `{"email":"UNIQUE@example.org","name":"X","role":"viewer"}`,
-	"change-user":        `{"name":"New Name"}`,
-	"create-customer":    `{"name":"New"}`,
-	"create-domain":      `{"name":"UNIQUE.example"}`,
-	"create-route":       `{"recipient":"UNIQUE@acme-owns.example","webhook":{"url":"https://hook.example/"}}`,
-	"change-route":       `{"webhook":{"url":"https://hook.example/new"}}`,
-	"create-hold":        `{"kind":"person","address":"bob@example.net","ground":"claim","review_at":"2026-12-20T00:00:00Z"}`,
-	"review-hold":        `{"review_at":"2026-12-20T00:00:00Z"}`,
-	"create-suppression": `{"address":"UNIQUE@example.net"}`,
-	"send-message":       `{"from":"ann@acme-owns.example","to":["bob@example.net"],"subject":"Hello","text":"Hello Bob"}`,
-	"send-raw-message":   "From: ann@acme-owns.example\r\nTo: bob@example.net\r\n\r\nHello Bob\r\n",
-	"retry-queue":        `{"domain":"example.net"}`,
-	"release-queue":      `{"domain":"example.net"}`,
-	"hold-queue":         `{"domain":"example.net"}`,
-	"fail-queue":         `{"domain":"nowhere.example"}`,
-	"pause-queue":        `{"domain":"example.net","reason":"a test"}`,
-	"find-subject":       `{"address":"bob@example.net"}`,
-	"export-subject":     `{"address":"bob@example.net"}`,
-	"correct-subject":    `{"address":"bob@example.net","field":"name","value":"Bob"}`,
-	"restrict-subject":   `{"address":"bob@example.net","on":true}`,
-	"erase-subject":      `{"address":"bob@example.net","reason":"asked"}`,
-	"enter-request":      `{"address":"bob@example.net","kind":"access"}`,
-	"decide-request":     `{"decision":"refuse","reason":"a test"}`,
-	"resume-queue":       `{"domain":"example.net"}`,
-	"change-customer":    `{"name":"New"}`,
-	"check-policy":       `{"settings":{"answers":"1KiB"}}`,
-	"publish-policy":     `{"settings":{"answers":"1KiB"}}`,
-	"publish-document":   `{"anyway":"a test"}`,
-	"admit-to-document":  `{"days":7}`,
+	"sign-in":               `{"email":"nobody@example.com","password":"a wrong password"}`,
+	"change-self":           `{"name":"New Name"}`,
+	"create-token":          `{"name":"x","scopes":["messages:send"]}`,
+	"create-credential":     `{"name":"x"}`,
+	"create-user":           `{"email":"UNIQUE@example.org","name":"X","role":"viewer"}`,
+	"change-user":           `{"name":"New Name"}`,
+	"create-customer":       `{"name":"New"}`,
+	"create-domain":         `{"name":"UNIQUE.example"}`,
+	"create-route":          `{"recipient":"UNIQUE@acme-owns.example","webhook":{"url":"https://hook.example/"}}`,
+	"change-route":          `{"webhook":{"url":"https://hook.example/new"}}`,
+	"create-hold":           `{"kind":"person","address":"bob@example.net","ground":"claim","review_at":"2026-12-20T00:00:00Z"}`,
+	"review-hold":           `{"review_at":"2026-12-20T00:00:00Z"}`,
+	"create-suppression":    `{"address":"UNIQUE@example.net"}`,
+	"send-message":          `{"from":"ann@acme-owns.example","to":["bob@example.net"],"subject":"Hello","text":"Hello Bob"}`,
+	"send-raw-message":      "From: ann@acme-owns.example\r\nTo: bob@example.net\r\n\r\nHello Bob\r\n",
+	"retry-queue":           `{"domain":"example.net"}`,
+	"release-queue":         `{"domain":"example.net"}`,
+	"hold-queue":            `{"domain":"example.net"}`,
+	"fail-queue":            `{"domain":"nowhere.example"}`,
+	"pause-queue":           `{"domain":"example.net","reason":"a test"}`,
+	"find-subject":          `{"address":"bob@example.net"}`,
+	"export-subject":        `{"address":"bob@example.net"}`,
+	"correct-subject":       `{"address":"bob@example.net","field":"name","value":"Bob"}`,
+	"restrict-subject":      `{"address":"bob@example.net","on":true}`,
+	"erase-subject":         `{"address":"bob@example.net","reason":"asked"}`,
+	"enter-request":         `{"address":"bob@example.net","kind":"access"}`,
+	"decide-request":        `{"decision":"refuse","reason":"a test"}`,
+	"create-attestation":    `{"kind":"audit","subject":"Example","note":"seen","until":"2026-12-20T00:00:00Z"}`,
+	"create-finding":        `{"source":"test","severity":"low","title":"x"}`,
+	"move-finding":          `{"state":"dismissed","reason":"none"}`,
+	"create-lawful-request": `{"kind":"data","country":"DE","authority":"A court","case":"UNIQUE","law":"a law"}`,
+	"decide-lawful-request": `{"state":"refused"}`,
+	"export-for-authority":  `{"case":"UNIQUE","customer":"ten_00000000000000000000000001","address":"bob@example.net"}`,
+	"take-grant":            `{"reason":"a test","until":"UNTIL"}`,
+	"resume-queue":          `{"domain":"example.net"}`,
+	"change-customer":       `{"name":"New"}`,
+	"check-policy":          `{"settings":{"answers":"1KiB"}}`,
+	"publish-policy":        `{"settings":{"answers":"1KiB"}}`,
+	"publish-document":      `{"anyway":"a test"}`,
+	"admit-to-document":     `{"days":7}`,
 }
 
 func collection(path string) string {
@@ -212,7 +249,7 @@ func (b *bench) thing(t testing.TB, o *huma.Operation, in ids.Tenant) string {
 		return make(t, b, in)
 	}
 	key := name + in.String()
-	if o.OperationID == "release-hold" || o.OperationID == "review-hold" || o.OperationID == "read-hold" { // released once
+	if o.OperationID == "release-hold" || o.OperationID == "review-hold" || o.OperationID == "read-hold" || slices.Contains([]string{"withdraw-attestation", "move-finding", "decide-lawful-request", "end-grant"}, o.OperationID) { // once each
 		return make(t, b, in)
 	}
 	if b.made[key] == "" {
@@ -237,6 +274,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)
 	}
+	body = strings.Replace(body, "UNTIL", b.clock.Now().Add(time.Hour).Format(time.RFC3339), 1)
 	body = strings.Replace(body, "UNIQUE", fmt.Sprintf("u%d", ids.New[ids.User](b.parts.IDs)), 1)
 	if o.OperationID == "send-raw-message" {
 		return b.call(o.Method, path, body, with, header("Content-Type", rawType))
@@ -303,16 +341,17 @@ func tokenCannot(o *huma.Operation) bool {
 // another reason than the table.
 func personCannot(o *huma.Operation, role access.Role) bool {
 	return role == access.Operator && slices.Contains([]string{
-		"create-user",       // a viewer in the platform's own tenant
-		"delete-token",      // tokens and credentials are the customer's own business
-		"delete-credential", // likewise
-		"create-route",      // the domain is a customer's
-		"send-message",      // likewise
-		"send-raw-message",  // likewise
-		"get-content",       // what mail says is the customer's
-		"get-parsed",        // likewise
-		"get-conversations", // likewise
-		"withdraw-policy",   // a customer's own; the operator has the platform's
+		"create-user",          // a viewer in the platform's own tenant
+		"delete-token",         // tokens and credentials are the customer's own business
+		"delete-credential",    // likewise
+		"create-route",         // the domain is a customer's
+		"send-message",         // likewise
+		"send-raw-message",     // likewise
+		"get-content",          // what mail says is the customer's
+		"get-parsed",           // likewise
+		"get-conversations",    // likewise
+		"export-for-authority", // under the number of a case, which has a test of its own
+		"withdraw-policy",      // a customer's own; the operator has the platform's
 	}, o.OperationID)
 }
 

@@ -30,6 +30,7 @@ type Session struct {
 	Roles       []string     `json:"roles" nullable:"false"`
 	Scopes      []string     `json:"scopes" nullable:"false" doc:"Of a token; empty for a person."`
 	Permissions []string     `json:"permissions" nullable:"false"`
+	Shut        string       `json:"shut,omitempty" doc:"Why one of the operator's people may open nothing personal now; empty where that is not so."`
 	Features    []string     `json:"features" nullable:"false" doc:"What only some servers have: caught is the built-in inbox of mailvow dev."`
 }
 
@@ -90,6 +91,11 @@ func (a *API) signIn(ctx context.Context, _ Asker, in *signIn) (*sessionOut, err
 	}
 	if err != nil {
 		return nil, err
+	}
+	if a.parts.Staff != nil {
+		if who, err = a.parts.Staff.Bind(ctx, who); err != nil {
+			return nil, err
+		}
 	}
 	out, err := a.describe(ctx, who)
 	if err != nil {
@@ -153,7 +159,8 @@ func (a *API) describe(ctx context.Context, who access.Principal) (*sessionOut, 
 	for _, s := range who.Scopes {
 		out.Body.Scopes = append(out.Body.Scopes, string(s))
 	}
-	for _, p := range who.Grants().List() {
+	out.Body.Shut = who.Why()
+	for _, p := range who.Permissions() {
 		out.Body.Permissions = append(out.Body.Permissions, string(p))
 	}
 	return out, nil

@@ -32,10 +32,14 @@ const (
 	CaughtRead         Permission = "caught:read"
 	CaughtManage       Permission = "caught:manage"
 	EvidenceRead       Permission = "evidence:read"
-	PolicyRead         Permission = "policy:read"     // what is in force, and its versions
-	PolicyManage       Permission = "policy:manage"   // publish: the operator the platform's, an owner a narrower one
-	PlatformRead       Permission = "platform:read"   // customers, as a list
-	PlatformManage     Permission = "platform:manage" // add and end customers
+	PolicyRead         Permission = "policy:read"      // what is in force, and its versions
+	PolicyManage       Permission = "policy:manage"    // publish: the operator the platform's, an owner a narrower one
+	PlatformRead       Permission = "platform:read"    // customers, as a list
+	PlatformManage     Permission = "platform:manage"  // add and end customers
+	AssuranceRead      Permission = "assurance:read"   // attestations and findings
+	AssuranceManage    Permission = "assurance:manage" // enter and change them
+	GrantsTake         Permission = "grants:take"      // of staff: open personal data for a time and a reason
+	LawfulManage       Permission = "lawful:manage"    // the register of authorities' requests, and what they are given
 )
 
 // Permissions is the closed list, in the order of the tables in the documents.
@@ -44,6 +48,7 @@ var permissions = []Permission{
 	QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 	NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
 	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, PlatformRead, PlatformManage,
+	AssuranceRead, AssuranceManage, GrantsTake, LawfulManage,
 }
 
 // Permissions gives the closed list.
@@ -115,7 +120,7 @@ var roleTable = map[Role]Grants{
 	Operator: join(own(permissions...), all(
 		MessagesRead, MessagesDelete, OverviewRead, QueueRead, QueueManage, DomainsRead, DomainsManage,
 		RoutesRead, RoutesManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage,
-		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, PlatformRead, PlatformManage)),
+		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, PlatformRead, PlatformManage, LawfulManage)),
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,

@@ -21,6 +21,7 @@ type Principal struct {
 	Role    Role        // of the user; "" for a token
 	Scopes  []Scope     // of the token
 	grants  Grants
+	staff   staffing
 }
 
 // ForRole makes the principal of a signed-in user.
@@ -42,8 +43,11 @@ func (p Principal) Grants() Grants { return p.grants }
 // May says whether the principal has a permission, and over whose things. The
 // scope matches nothing when it has not.
 func (p Principal) May(perm Permission) (scope.Scope, bool) {
-	switch p.grants[perm] {
+	switch p.reach(perm) {
 	case All:
+		if p.staff.only != 0 && perm.Personal() {
+			return scope.Tenant(p.staff.only), true
+		}
 		return scope.Everyone, true
 	case Own:
 		return scope.Tenant(p.Tenant), p.Tenant != 0

@@ -335,6 +335,19 @@ func (s *Store) RemoveUser(ctx context.Context, by Principal, in scope.Scope, id
 	return s.deleteUser(ctx, u)
 }
 
+// Dismiss removes an account that was made for a moment, also where there is no
+// other of its role: a probe's.
+func (s *Store) Dismiss(ctx context.Context, u User) error {
+	return fault.Wrap(s.DB.Change(ctx, "dismiss a user", func(tx *db.Tx) error {
+		if err := s.endSessions(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		all, own := scope.Tenant(u.Tenant).Args()
+		_, err := tx.Do(ctx, s.set, "delete_user", all, own, u.ID)
+		return err
+	}), "dismiss a user")
+}
+
 func (s *Store) deleteUser(ctx context.Context, u User) error {
 	return fault.Wrap(s.DB.Change(ctx, "remove a user", func(tx *db.Tx) error {
 		if err := s.keepOneOwner(ctx, tx, u, false); err != nil {

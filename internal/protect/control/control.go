@@ -120,7 +120,7 @@ func New(c Config) (*Control, error) {
 		}
 	}
 	x := &Control{Config: c, promises: list, probes: map[string]pledge.Probe{}}
-	for _, p := range append(slices.Clone(c.Probes), x.mapped()...) {
+	for _, p := range slices.Concat(c.Probes, x.mapped(), x.joined()) {
 		id := p.Promise()
 		if x.probes[id] != nil || !slices.ContainsFunc(list, func(l Promise) bool { return l.ID == id }) {
 			return nil, fault.Because(fault.Internal, fmt.Errorf("the probe of %q is doubled or shows no promise of the catalogue", id), "")

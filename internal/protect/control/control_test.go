@@ -84,7 +84,7 @@ func TestEveryKindOfEnd(t *testing.T) {
 		}
 	}
 	rows, err := stage.Staged(t.Context(), 100)
-	if err != nil || len(rows) != 4+3 { // and the three that follow from others
+	if err != nil || len(rows) != 4+4 { // and the four that follow from others
 		t.Errorf("%d results are in the evidence, %v", len(rows), err)
 	}
 	if err := x.Check(t.Context(), func(pledge.Finding) error { return nil }, "mb-everything"); !fault.Is(err, fault.NotFound) {

@@ -351,7 +351,7 @@ func TestAssessmentIsOSCAL(t *testing.T) {
 		}
 	}
 	r := doc.Results.Results[0]
-	if len(r.Observations) != 3+3 || len(r.Findings) != 151-1 || len(r.Reviewed.Selections[0].Include) != 151 {
+	if len(r.Observations) != 3+4 || len(r.Findings) != 151-1 || len(r.Reviewed.Selections[0].Include) != 151 {
 		t.Errorf("%d observations, %d findings", len(r.Observations), len(r.Findings))
 	}
 	states := map[string]string{}

@@ -131,7 +131,14 @@ func (x *Control) mapped() []pledge.Probe {
 	}
 }
 
-func follows(p pledge.Probe) bool { _, is := p.(orientation); return is }
+// follows reports whether a probe joins the findings of others.
+func follows(p pledge.Probe) bool {
+	switch p.(type) {
+	case orientation, joint:
+		return true
+	}
+	return false
+}
 
 // Promise implements pledge.Probe.
 func (o orientation) Promise() string { return o.id }

@@ -38,6 +38,7 @@ type Document struct {
 	Backups       Backups             `yaml:"backups,omitempty" json:"backups" doc:"Encrypted backups."`
 	Tracking      Tracked             `yaml:"tracking,omitempty" json:"tracking" doc:"Whether opens and clicks of recipients may be observed."`
 	Staff         Staff               `yaml:"staff,omitempty" json:"staff,omitempty" doc:"How the operator's people reach personal data: role or grant."`
+	Training      Training            `yaml:"training,omitempty" json:"training,omitempty" doc:"Whether the operator's people need a valid attestation of training and screening to open personal data: advised or required."`
 	Preview       Switch              `yaml:"preview,omitempty" json:"preview,omitempty" doc:"Whether content may be shown in console and API: allowed or off."`
 	Answers       Size                `yaml:"answers,omitzero" json:"answers,omitzero" doc:"How much of an endpoint's answer is kept with the record."`
 	Visible       map[string]Among    `yaml:"visible,omitzero" json:"visible,omitzero" doc:"Which roles may see content, records and conversations."`

@@ -243,6 +243,8 @@ func value(r *rapid.T, like Setting, name string) Setting {
 		return Outgoing(word(s.rungs()...))
 	case Tracking:
 		return Tracking(word(s.rungs()...))
+	case Training:
+		return Training(word(s.rungs()...))
 	case Staff:
 		return Staff(word(s.rungs()...))
 	case Switch:

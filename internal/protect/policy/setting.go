@@ -278,6 +278,27 @@ func (s Staff) words() string {
 	return "by their role"
 }
 
+// Training says what an account of the operator's people needs.
+type Training string
+
+// What they need.
+const (
+	TrainingAdvised  Training = "advised"  // who has no attestation is named in an alert
+	TrainingRequired Training = "required" // who has no valid one opens nothing personal
+)
+
+func (Training) rungs() []string          { return []string{string(TrainingAdvised), string(TrainingRequired)} }
+func (t Training) Given() bool            { return t != "" } // Given implements Setting.
+func (t Training) within(o Setting) bool  { return climbed(t) >= climbed(o.(Training)) }
+func (t Training) meet(o Setting) Setting { return higher(t, o.(Training)) }
+func (t Training) wrong() string          { return wrongRung(t) }
+func (t Training) words() string {
+	if t == TrainingRequired {
+		return "without a valid attestation an account opens nothing personal"
+	}
+	return "advised"
+}
+
 // Switch allows a thing or not.
 type Switch string
 

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mailvow/internal/base/clock"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/product/trust/attest"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/tenant"
+)
+
+// TestStaffIsBound: the four promises about the operator's people and authorities
+// are kept on a running server, one after the other.
+func TestStaffIsBound(t *testing.T) {
+	t.Parallel()
+	h := running(t, "")
+	for _, id := range []string{"ca-training", "mb-need-to-know", "cm-lawful", "cl-authorities", "cm-lawful"} {
+		if f := h.check(t, id); f.Status != pledge.Kept {
+			t.Errorf("%s: %s: %s", f.ID, f.Status, f.Evidence)
+		}
+	}
+	if all, _, _, err := h.untrained(t.Context()); err != nil || all != 0 {
+		t.Errorf("probes left %d colleagues behind: %v", all, err)
+	}
+	if list, err := h.attests.List(t.Context(), scope.Everyone, 0, 10); err != nil || len(list) != 0 {
+		t.Errorf("probes left attestations behind: %+v %v", list, err)
+	}
+}
+
+// TestAttestedPromises: what people do is attested while its attestation counts,
+// and fails without one and after its end.
+func TestAttestedPromises(t *testing.T) {
+	t.Parallel()
+	c := &ahead{}
+	h := runningBy(t, c, "", nil)
+	ids := map[string][]attest.Kind{
+		"ca-audits": {attest.Audit, attest.PenetrationTest}, "ca-soc2": {attest.ProviderReport}, "ca-datacentre": {attest.DataCentre},
+		"cm-hoster": {attest.ProviderCertificate}, "mb-vendor-assessment": {attest.VendorAssessment},
+	}
+	is := func(id string, want pledge.Status, says string) {
+		t.Helper()
+		if f := h.check(t, id); f.Status != want || !strings.Contains(f.Evidence, says) {
+			t.Errorf("%s is %s: %s; want %s, %q", id, f.Status, f.Evidence, want, says)
+		}
+	}
+	for id := range ids {
+		is(id, pledge.NotApplicable, "dev mode")
+	}
+	h.probed.Throwaway = false
+	for id, kinds := range ids {
+		is(id, pledge.Failing, "mailvow attestation add")
+		for _, k := range kinds {
+			_, err := h.attests.Add(t.Context(), attest.Attestation{
+				Tenant: tenant.Platform, Kind: k, Subject: "Example GmbH", Note: "seen", Issued: clock.Wall{}.Now(), Until: clock.Wall{}.Now().Add(24 * time.Hour),
+			}, nil, evidence.Actor{Role: evidence.ByOperator})
+			must(t, err)
+		}
+		is(id, pledge.Attested, "attested until")
+	}
+	is("mb-organisation", pledge.NotYet, "ca-audits attested")
+	c.by.Add(int64(25 * time.Hour))
+	for id := range ids {
+		is(id, pledge.Failing, "run out: Example GmbH")
+	}
+}
