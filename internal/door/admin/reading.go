@@ -18,11 +18,13 @@ type Reads interface {
 
 // The categories of the inventory that operations show.
 const (
-	ofRecords  = "message records"
-	ofQueue    = "queued mail"
-	ofHolds    = "holds"
-	ofHeld     = "held records"
-	ofRequests = "requests of persons"
+	ofRecords      = "message records"
+	ofQueue        = "queued mail"
+	ofHolds        = "holds"
+	ofHeld         = "held records"
+	ofRequests     = "requests of persons"
+	ofAttestations = "attestations"
+	ofGrants       = "access grants"
 )
 
 // reading says of every operation which personal data it shows. What is not here
@@ -35,6 +37,9 @@ var reading = map[string][]string{
 	"subject/find": {reads.Any}, "subject/export": {reads.Any}, "subject/correct": {}, "subject/restrict": {}, "subject/erase": {},
 	"hold/add": {}, "hold/list": {ofHolds}, "hold/review": {ofHolds}, "hold/release": {ofHolds}, "hold/read": {ofHeld},
 	"request/list": {ofRequests}, "request/show": {ofRequests}, "request/decide": {ofRequests},
+	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
+	"finding/add": {}, "finding/list": {}, "finding/move": {},
+	"lawful/add": {}, "lawful/list": {}, "lawful/decide": {}, "lawful/export": {reads.Any}, "lawful/report": {}, "grant/list": {ofGrants},
 	"controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
 	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},

@@ -29,6 +29,8 @@ const (
 	ofHolds         = "holds"
 	ofHeld          = "held records"
 	ofRequests      = "requests of persons"
+	ofAttestations  = "attestations"
+	ofGrants        = "access grants"
 )
 
 // reading says of every operation which personal data it shows; an empty list is
@@ -48,6 +50,10 @@ var reading = map[string][]string{
 	"list-holds": {ofHolds}, "get-hold": {ofHolds}, "review-hold": {ofHolds}, "release-hold": {ofHolds}, "create-hold": {}, "read-hold": {ofHeld},
 	"list-requests": {ofRequests}, "get-request": {ofRequests}, "decide-request": {ofRequests}, "enter-request": {},
 	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
+	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
+	"list-findings": {}, "create-finding": {}, "move-finding": {},
+	"list-lawful-requests": {}, "create-lawful-request": {}, "decide-lawful-request": {}, "export-for-authority": {reads.Any}, "get-transparency": {},
+	"list-grants": {ofGrants}, "take-grant": {}, "end-grant": {},
 	"sign-in": {}, "get-session": {}, "change-self": {}, "sign-out": {},
 	"list-tokens": {}, "create-token": {}, "delete-token": {}, "list-credentials": {}, "create-credential": {}, "delete-credential": {},
 	"list-customers": {}, "create-customer": {}, "get-customer": {}, "change-customer": {},
