@@ -50,7 +50,7 @@ func instead(kind deliver.RouteKind, make func(deliver.Courier) deliver.Courier)
 // statement runs SQL behind the server's back.
 func statement(text string) func(*testing.T, *House) {
 	return func(t *testing.T, h *House) {
-		d, err := sql.Open("sqlite", "file:"+filepath.Join(h.paths().database(), "mailvow.db")+"?_pragma=busy_timeout(10000)")
+		d, err := sql.Open("sqlite", "file:"+url.PathEscape(filepath.Join(h.paths().database(), "mailvow.db"))+"?_pragma=busy_timeout(10000)")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,6 +201,9 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "ca-ropa", after: statement("create table diary (day int, secret text)"), says: "does not list diary.day, diary.secret"},
 		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
+		{id: "ca-transit", after: plainDoor, says: "mx: TLS 1.2 does not come about"},
+		{id: "ca-transit", after: statement("create trigger lose after insert on policy_version begin update policy_version set text = 'staff: grant' where tenant = new.tenant and number = new.number; end"), says: "mx takes the canary's mail in the clear"},
+		{id: "ca-transit", before: instead(deliver.Host, liar), says: "waited 3s for the message to be deferred"},
 		{id: "cj-hold", after: statement("create trigger lose before insert on held begin select raise(ignore); end"), says: "the held canary is not in what the hold keeps"},
 		{id: "ca-training", after: statement("create trigger endless after insert on attestation begin update attestation set until = 9000000000000000 where id = new.id; end"), says: "an attestation has run out and messages are still open"},
 		{id: "mb-need-to-know", after: statement("create trigger endless after insert on access_grant begin update access_grant set until = 9000000000000000 where id = new.id; end"), says: "a grant has run out and messages are still open"},

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ import (
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -87,7 +89,9 @@ func (h *House) openControls() (err error) {
 		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm,
 		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
 		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson,
-		Console: h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
+		Floors: func() policy.TLS { return h.floors().of(0) }, Below: func() int64 { return h.handshakes.below.Load() },
+		Certificate: func() (*tls.Certificate, error) { return madeUp(h.Clock, "sink.invalid") },
+		Console:     h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)

@@ -62,6 +62,9 @@ func (h *House) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if h.handshakes, err = newHandshakes(h.metrics); err != nil {
+		return err
+	}
 	l := h.Config.Listen
 	for _, m := range []struct {
 		name, addr string
@@ -128,7 +131,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 		Backend: h.mailDesk(), Clock: h.Clock, IDs: h.ids, Observe: h.observe,
 	}
 	if get != nil {
-		cfg.TLS = serverTLS(get)
+		cfg.TLS = h.serverTLS(name, get)
 	}
 	for _, p := range s.Proxies {
 		cfg.ProxyFrom = append(cfg.ProxyFrom, netip.MustParsePrefix(p))
@@ -148,9 +151,11 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 	return nil
 }
 
+func (h *House) floors() floors { return floors{h.policies, h.Clock} }
+
 func (h *House) mailDesk() *mailDesk {
 	return &mailDesk{
-		access: h.access, senders: h.relay, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
+		floors: h.floors(), access: h.access, senders: h.relay, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
 		log: h.observe.For("door/smtpserver").Log, tracer: h.observe.Tracer,
 	}
 }

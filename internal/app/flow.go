@@ -66,7 +66,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 		sources[""] = remote.Source{Address: a}
 	}
 	smtp, err := remote.New(remote.Config{
-		Hostname: h.Config.Hostname, Dialer: dialer, Resolver: h.resolver, Sources: sources, Clock: h.Clock, Observe: h.observe,
+		Hostname: h.Config.Hostname, Dialer: dialer, Resolver: h.resolver, Sources: sources, Floor: h.floors().outbound, Clock: h.Clock, Observe: h.observe,
 	})
 	if err != nil {
 		return err

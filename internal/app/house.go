@@ -86,6 +86,8 @@ type House struct {
 	shown shown                 // to the demo customer, in dev mode
 	acme  *certificates.Manager // nil without tls.acme
 	doors doors
+
+	handshakes *handshakes // nil until the doors are open
 }
 
 // Build opens every part. What was opened is closed again when a later one fails.

@@ -27,6 +27,7 @@ import (
 // products who may and who receives, and hands the message to intake.
 type mailDesk struct {
 	access  *access.Store
+	floors  floors
 	senders senders
 	desk    desk
 	routes  queue.Routes
@@ -134,6 +135,9 @@ func (m *mailDesk) Trusted(ctx context.Context, ip netip.Addr) (smtpserver.Ident
 
 // Mail implements smtpserver.Backend.
 func (m *mailDesk) Mail(ctx context.Context, t *smtpserver.Transaction) *reply.Reply {
+	if no := m.floors.mail(&t.Peer, t.Identity.Tenant); no != nil {
+		return no
+	}
 	if t.Peer.Role == smtpserver.MX || t.Sender.IsNull() {
 		return nil
 	}
@@ -171,6 +175,9 @@ func (m *mailDesk) Recipient(ctx context.Context, t *smtpserver.Transaction, r *
 		// One message belongs to one customer's record and policy.
 		later := reply.New(452, "4.5.3", "Send this recipient in a transaction of its own.")
 		return &later
+	}
+	if no := m.floors.mail(&t.Peer, tenant); no != nil {
+		return no
 	}
 	r.Note = addressee{tenant, route}
 	return nil

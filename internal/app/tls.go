@@ -18,11 +18,6 @@ import (
 	"mailvow/internal/base/fault"
 )
 
-// serverTLS is the configuration of every listener: TLS 1.2 at least.
-func serverTLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get, NextProtos: protocols}
-}
-
 // madeUp makes a certificate for dev mode, known to nobody.
 func madeUp(c clock.Clock, names ...string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

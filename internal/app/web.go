@@ -46,7 +46,7 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(strict(handler)), serverTLS(get, "h2", "http/1.1", certificates.ALPN)))
+		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(strict(handler)), h.serverTLS("https", get, "h2", "http/1.1", certificates.ALPN)))
 	}
 	return nil
 }

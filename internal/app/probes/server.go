@@ -10,6 +10,7 @@ package probes
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
 )
 
@@ -71,6 +73,12 @@ type Server struct {
 	// of a person's.
 	Policy func(ctx context.Context, c Canary, text string) (undo func(), err error)
 	Export func(ctx context.Context, c Canary, person address.Address, yield func(pledge.Record) error) error
+	// Floors are what the policy in force for the platform asks of TLS; Below counts
+	// sessions at our doors under the floor of their moment. Certificate is one that
+	// nobody vouches for.
+	Floors      func() policy.TLS
+	Below       func() int64
+	Certificate func() (*tls.Certificate, error)
 	// Purge makes a pass of retention; Periods says where every category stands.
 	Purge   func(context.Context) error
 	Periods func(context.Context) ([]retain.State, error)
@@ -168,6 +176,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"ca-ropa", s.record},
 		probe{"mb-csrf", s.crossSite},
 		probe{"mb-tls", s.handshakes},
+		probe{"ca-transit", s.transit},
 		probe{"mb-argon2id", s.passwords},
 		probe{"mb-certificate", s.certificate},
 		probe{"mb-backups", s.backedUp},

@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,7 +19,8 @@ import (
 type sink struct {
 	listener net.Listener
 	mu       sync.Mutex
-	refusal  string // answers RCPT; "" takes the recipient
+	refusal  string      // answers RCPT; "" takes the recipient
+	secured  *tls.Config // nil offers no TLS
 	refused  int
 	taken    []taken
 	wg       sync.WaitGroup
@@ -64,6 +66,13 @@ func (s *sink) messages() ([]taken, int) {
 	return append([]taken(nil), s.taken...), s.refused
 }
 
+// secure makes the sink offer TLS to connections to come; nil ends it.
+func (s *sink) secure(c *tls.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secured = c
+}
+
 func (s *sink) serve() {
 	for {
 		conn, err := s.listener.Accept()
@@ -86,6 +95,9 @@ func (s *sink) serve() {
 func (s *sink) converse(conn net.Conn) {
 	c := textproto.NewConn(conn)
 	to := ""
+	s.mu.Lock()
+	secured := s.secured
+	s.mu.Unlock()
 	answer := "220 sink.invalid ESMTP"
 	for c.PrintfLine("%s", answer) == nil {
 		line, err := c.ReadLine()
@@ -96,6 +108,18 @@ func (s *sink) converse(conn net.Conn) {
 		answer = "250 2.0.0 ok"
 		switch strings.ToUpper(verb) {
 		case "EHLO":
+			answer = "250-sink.invalid\r\n250-8BITMIME\r\n250 SMTPUTF8"
+			if secured != nil {
+				answer = "250-sink.invalid\r\n250-STARTTLS\r\n250-8BITMIME\r\n250 SMTPUTF8"
+			}
+		case "STARTTLS":
+			if secured == nil || c.PrintfLine("220 2.0.0 go on") != nil {
+				return
+			}
+			c, secured = textproto.NewConn(tls.Server(conn, secured)), nil
+			if answer, err = c.ReadLine(); err != nil {
+				return
+			}
 			answer = "250-sink.invalid\r\n250-8BITMIME\r\n250 SMTPUTF8"
 		case "RCPT":
 			_, to, _ = strings.Cut(rest, "<")

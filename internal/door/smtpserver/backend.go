@@ -67,6 +67,8 @@ type Peer struct {
 	IP      netip.Addr // as the PROXY header gives it, where one is due
 	Helo    string     // as the client said it; "" before
 	TLS     string     // version and cipher suite; "" without
+	// TLSVersion is as in crypto/tls; 0 without TLS.
+	TLSVersion uint16
 	// ServerName is the name that the client asked for in its TLS handshake.
 	ServerName string
 	ESMTP      bool // EHLO, not HELO

@@ -108,7 +108,7 @@ func (s *session) handshake(ctx context.Context) bool {
 	}
 	state := conn.ConnectionState()
 	s.peer.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-	s.peer.ServerName = state.ServerName
+	s.peer.TLSVersion, s.peer.ServerName = state.Version, state.ServerName
 	s.link.replace(conn)
 	return true
 }

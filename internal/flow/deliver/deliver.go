@@ -77,6 +77,14 @@ const (
 	Cases   RouteKind = 6 // mail to the operator, which opens a case
 )
 
+// Floor is the least TLS towards other servers that a customer's policy takes.
+// Mail to a host that offers less waits.
+type Floor struct {
+	Required bool   // TLS, with any certificate
+	Verified bool   // TLS with a certificate for the host's name
+	Version  uint16 // tls.VersionTLS12 when zero
+}
+
 // TLSPolicy is how much the next hop's TLS must prove.
 type TLSPolicy uint8
 

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 	"time"
@@ -96,13 +97,26 @@ func (d *delivery) judge(h host, err error) outcome.Outcome {
 		o.By = h.name
 		return o
 	case errors.As(err, &b) && b.Stage == smtp.StageTLS:
-		return *verdict(outcome.Deferred, 451, "4.7.5", "The host offers no TLS that could be verified.")
+		return *verdict(outcome.Deferred, 451, "4.7.5", d.lacking())
 	case errors.As(err, &b) && b.Reply != nil:
 		return outcome.FromReply(h.name, tidy(soften(*b.Reply)))
 	case errors.As(err, &b):
 		return *verdict(outcome.Deferred, 451, "4.4.2", "The connection to the mail host was lost at "+b.Stage.String()+".")
 	}
 	return *verdict(outcome.Deferred, 451, "4.4.1", "The mail host could not be reached.")
+}
+
+// lacking says what TLS was asked of the host and not to be had.
+func (d *delivery) lacking() string {
+	floor := d.c.floor(d.p)
+	version := "TLS"
+	if floor.Version != 0 {
+		version = tls.VersionName(floor.Version) + " or later"
+	}
+	if !proven(d.p, floor) {
+		return "The host offers no " + version + ", which the customer's policy requires."
+	}
+	return "The host offers no " + version + " that could be verified."
 }
 
 // soften keeps a refusal at the greeting from counting against the address: it

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mailvow/internal/base/fault"
@@ -13,6 +15,7 @@ type metrics struct {
 	outcomes map[outcome.Kind]prometheus.Counter
 	opened   prometheus.Counter
 	reused   prometheus.Counter
+	tls      *prometheus.CounterVec
 }
 
 func newMetrics(o *observe.Observer) (*metrics, error) {
@@ -22,7 +25,10 @@ func newMetrics(o *observe.Observer) (*metrics, error) {
 	connections := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailvow_remote_sessions_total", Help: "SMTP sessions used for delivery: opened, or reused from the pool.",
 	}, []string{"how"})
-	for _, c := range []prometheus.Collector{recipients, connections} {
+	secured := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mailvow_remote_tls_sessions_total", Help: "SMTP sessions opened for delivery, by version of TLS.",
+	}, []string{"version"})
+	for _, c := range []prometheus.Collector{recipients, connections, secured} {
 		if err := o.Metrics.Register(c); err != nil {
 			return nil, fault.Wrap(err, "register the courier's metrics")
 		}
@@ -31,11 +37,21 @@ func newMetrics(o *observe.Observer) (*metrics, error) {
 		outcomes: map[outcome.Kind]prometheus.Counter{},
 		opened:   connections.WithLabelValues("opened"),
 		reused:   connections.WithLabelValues("reused"),
+		tls:      secured,
 	}
 	for _, k := range []outcome.Kind{outcome.Delivered, outcome.Deferred, outcome.Failed, outcome.Unknown} {
 		m.outcomes[k] = recipients.WithLabelValues(k.String())
 	}
 	return m, nil
+}
+
+// opening counts a session that began, with its TLS as the client names it.
+func (m *metrics) opening(secured string) {
+	version, _, _ := strings.Cut(secured, " TLS_") // TLS 1.3 TLS_AES_128_GCM_SHA256
+	if version == "" {
+		version = "none"
+	}
+	m.tls.WithLabelValues(version).Inc()
 }
 
 func (m *metrics) count(k outcome.Kind) {

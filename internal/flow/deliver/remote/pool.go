@@ -13,6 +13,7 @@ type key struct {
 	host     string // host:port as it was dialled by name
 	tls      smtp.ClientTLS
 	verified bool
+	version  uint16 // the least of TLS; 0 leaves it to the default
 	source   string
 	username string
 	password string

@@ -17,6 +17,7 @@ import (
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/limit"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/reply"
@@ -48,9 +49,10 @@ type Config struct {
 	OwnAddresses []netip.Addr   // addresses on which our MX listens
 	Dialer       *egress.Dialer // of a customer-directed destination
 	Resolver     Resolver
-	Sources      map[string]Source // by pool name
-	Roots        *x509.CertPool    // for verified TLS; nil means the system's
-	Port         uint16            // of mail hosts; 25 if zero
+	Sources      map[string]Source              // by pool name
+	Floor        func(ids.Tenant) deliver.Floor // what a customer's policy asks; nil asks nothing
+	Roots        *x509.CertPool                 // for verified TLS; nil means the system's
+	Port         uint16                         // of mail hosts; 25 if zero
 	Timeouts     smtp.ClientTimeouts
 	IdleTimeout  time.Duration // how long a connection waits for its next message; 30 s
 	Lifetime     time.Duration // how long a connection is used at all; 5 min

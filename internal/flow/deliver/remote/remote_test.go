@@ -3,6 +3,7 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mailvow/internal/base/ids"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/deliver/remote"
 	"mailvow/internal/flow/outcome"
@@ -302,6 +304,47 @@ inside.example. 60 IN A 10.1.2.3
 		out := c.Deliver(context.Background(), mxParcel(t, "a@"+want.domain))
 		if out[0].Kind != want.kind || out[0].Reply.Enhanced.String() != want.enhanced {
 			t.Errorf("%s: %v %v, want %v %s", want.domain, out[0].Kind, out[0].Reply, want.kind, want.enhanced)
+		}
+	}
+}
+
+// TestFloors: what a customer's policy asks of TLS goes before what the route asks,
+// and connections that one customer's mail may use are not lent to another's.
+func TestFloors(t *testing.T) {
+	t.Parallel()
+	config, roots := lab.Certificate(t, "mx.b.example")
+	old := config.Clone()
+	old.MaxVersion = tls.VersionTLS12
+	good := lab.RemoteSMTP(t, lab.Remote{Extensions: lab.Pipelining, TLS: config})
+	lab.RemoteSMTP(t, lab.Remote{Address: beside(good, "127.0.0.2"), Extensions: lab.Pipelining})
+	lab.RemoteSMTP(t, lab.Remote{Address: beside(good, "127.0.0.3"), Extensions: lab.Pipelining, TLS: old})
+	asked := map[ids.Tenant]deliver.Floor{
+		1: {}, 2: {Required: true}, 3: {Verified: true}, 4: {Version: tls.VersionTLS13}, 5: {Version: tls.VersionTLS12},
+	}
+	c := mxCourier(t, good, `
+b.example. 60 IN MX 10 mx.b.example.
+mx.b.example. 60 IN A 127.0.0.1
+other.example. 60 IN A 127.0.0.1
+clear.example. 60 IN A 127.0.0.2
+old.example. 60 IN A 127.0.0.3
+`, func(c *remote.Config) {
+		c.Roots, c.Floor = roots, func(t ids.Tenant) deliver.Floor { return asked[t] }
+	})
+	for domain, taken := range map[string]string{ // by the tenants above
+		"b.example": "11111", "other.example": "11011", "old.example": "11001", "clear.example": "10001",
+	} {
+		for range 2 { // the second may use a kept connection
+			for i, want := range taken {
+				p := mxParcel(t, "a@"+domain)
+				p.Tenant = ids.Tenant(i + 1)
+				out := c.Deliver(context.Background(), p)[0]
+				if (out.Kind == outcome.Delivered) != (want == '1') {
+					t.Errorf("%s of tenant %d: %v, TLS %q, %v", domain, i+1, out.Kind, out.TLS, out.Reply)
+				}
+				if want == '0' && (out.Kind != outcome.Deferred || !strings.Contains(out.Reply.Text, "The host offers no ")) {
+					t.Errorf("%s of tenant %d: %v %v", domain, i+1, out.Kind, out.Reply)
+				}
+			}
 		}
 	}
 }

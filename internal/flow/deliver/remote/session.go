@@ -43,25 +43,39 @@ func (c *Courier) session(ctx context.Context, d *delivery, to target, fresh boo
 // key says how the connection must be made.
 func (c *Courier) key(p *deliver.Parcel, to target) key {
 	k := key{host: to.host.String(), source: p.Route.Pool, username: p.Route.Username, password: p.Route.Password}
-	switch p.Route.TLS {
-	case deliver.Plain:
+	floor := c.floor(p)
+	switch {
+	case p.Route.TLS == deliver.Plain && !floor.Required:
 		return k
-	case deliver.Verified:
+	case proven(p, floor):
 		k.tls, k.verified = smtp.RequireTLS, true
-	case deliver.Opportunistic:
+	case floor.Required:
+		k.tls = smtp.RequireTLS
+	default:
 		k.tls = smtp.StartTLS
 	}
-	if p.Need.RequireTLS {
-		k.tls, k.verified = smtp.RequireTLS, true // RFC 8689 4.2.1
-	}
-	if k.username != "" {
-		// A password goes only to the host that proves its name.
-		k.tls, k.verified = smtp.RequireTLS, true
-	}
+	k.version = floor.Version
 	if to.host.port == "465" {
 		k.tls = smtp.ImplicitTLS
 	}
 	return k
+}
+
+// proven reports whether the host must prove its name: because the route, the
+// policy or the message (RFC 8689 4.2.1) says so, or since a password goes to it.
+func proven(p *deliver.Parcel, floor deliver.Floor) bool {
+	return floor.Verified || p.Route.TLS == deliver.Verified || p.Need.RequireTLS || p.Route.Username != ""
+}
+
+// floor is what the customer's policy asks. One that proves the host, or a later
+// version than the least, cannot be had from a host without TLS.
+func (c *Courier) floor(p *deliver.Parcel) deliver.Floor {
+	if c.config.Floor == nil {
+		return deliver.Floor{}
+	}
+	f := c.config.Floor(p.Tenant)
+	f.Required = f.Required || f.Verified || f.Version > tls.VersionTLS12
+	return f
 }
 
 func (c *Courier) connect(ctx context.Context, d *delivery, to target, k key, use smtp.ClientTLS) (*session, error) {
@@ -92,6 +106,7 @@ func (c *Courier) connect(ctx context.Context, d *delivery, to target, k key, us
 		}
 		return nil, err
 	}
+	c.metrics.opening(client.TLS())
 	return &session{Client: client, key: k, opened: at, leave: c.open.Leave}, nil
 }
 
@@ -132,7 +147,7 @@ func (c *Courier) options(source Source, to target, k key, use smtp.ClientTLS) s
 	}
 	o.TLSConfig = &tls.Config{
 		ServerName:         k.name(),
-		MinVersion:         tls.VersionTLS12,
+		MinVersion:         max(tls.VersionTLS12, k.version),
 		ClientSessionCache: c.any,
 		// RFC 7435: an unauthenticated session still defeats the passive
 		// listener. Routes that need proof set k.verified.
