@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"io"
@@ -19,12 +20,14 @@ import (
 	"time"
 
 	"mailvow/internal/app/config"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/reply"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
 	"mailvow/internal/keep/chunk"
 	"mailvow/internal/lab"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -154,6 +157,23 @@ func generous(t *testing.T, h *House) {
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
+// forger signs documents with a key of its own.
+func forger(t *testing.T, h *House) {
+	ring, err := evidence.OpenRing(t.TempDir()+"/keys", h.Config.Hostname+"/evidence", rand.Reader)
+	must(t, err)
+	h.documents.Sign = ring.SignStatement
+}
+
+// boaster knows of a control that nobody has.
+func boaster(_ *testing.T, h *House) {
+	real := h.documents.Facts
+	h.documents.Facts = func(ctx context.Context, of ids.Tenant) (document.Facts, error) {
+		f, err := real(ctx, of)
+		f.Seen["zz-made-up"] = document.Seen{Says: "All is well.", Status: pledge.Kept}
+		return f, err
+	}
+}
+
 // overdue leaves a record of 1970 that nobody can delete.
 func overdue(t *testing.T, h *House) {
 	statement("create trigger keep before delete on history begin select raise(ignore); end")(t, h)
@@ -209,6 +229,12 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "mb-need-to-know", after: statement("create trigger endless after insert on access_grant begin update access_grant set until = 9000000000000000 where id = new.id; end"), says: "a grant has run out and messages are still open"},
 		{id: "cm-lawful", after: statement("create trigger lose before insert on lawful_request begin select raise(ignore); end"), says: "after the first entry the report still says"},
 		{id: "cl-authorities", after: generous, says: "without a case number was answered 200"},
+		{id: "cm-dpa", after: forger, says: "the signature of the"},
+		{id: "cm-whitepaper", after: boaster, says: "names the control zz-made-up, which does not exist"},
+		{id: "cm-contact", after: statement("create trigger lose before insert on request_case begin select raise(ignore); end"), says: "without a date"},
+		{id: "ca-security-contact", before: instead(deliver.Cases, liar), says: "opened no case that was confirmed"},
+		{id: "cj-intake", before: func(_ *testing.T, h *House) { h.desk.operator = nil }, says: "is not taken"},
+		{id: "mb-dpo", before: instead(deliver.Cases, liar), says: "opened no case that was confirmed"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 	} {
 		t.Run(c.id, func(t *testing.T) {

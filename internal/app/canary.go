@@ -24,6 +24,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
@@ -74,7 +75,7 @@ func (c *canary) route(t ids.Tenant, recipient address.Address) (deliver.Route, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	addr := c.hosts[recipient.Domain()]
-	if addr == "" || t != c.tenant {
+	if addr == "" || t != c.tenant && t != tenant.Platform {
 		return deliver.Route{}, false
 	}
 	return deliver.Route{Kind: deliver.Host, Hosts: []string{addr}, TLS: deliver.Plain}, true
@@ -98,6 +99,7 @@ func (h *House) openControls() (err error) {
 	}
 	s.Backups, s.Throwaway = h.backups, h.Dev
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
+	s.Admit = h.documents.Admit
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
 	}
@@ -193,9 +195,37 @@ func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []addre
 		errs = append(errs, err)
 	}
 	for _, a := range traces {
-		errs = append(errs, h.persons.Forget(ctx, pledge.Subject{Scope: in, Address: a}))
+		errs = append(errs, h.persons.Forget(ctx, pledge.Subject{Scope: in, Address: a}), h.cases.Forget(ctx, a))
 	}
+	errs = append(errs, h.clearLetters(ctx, traces))
 	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return fault.Is(e, fault.NotFound) || fault.Is(e, fault.Conflict) })...)
+}
+
+// clearLetters deletes the records of what the canary wrote to the operator and of
+// the answers, which are the platform's.
+func (h *House) clearLetters(ctx context.Context, traces []address.Address) error {
+	in := scope.Tenant(tenant.Platform)
+	list, err := h.history.Recent(ctx, in, 0, h.Clock.Now().Add(-time.Hour), 200)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range list {
+		events, err := h.history.Of(ctx, in, m)
+		errs = append(errs, err)
+		if slices.ContainsFunc(events, func(e history.Event) bool { return names(e, traces) }) {
+			_, err := h.history.Delete(ctx, in, m)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// names says whether an event is about one of some addresses.
+func names(e history.Event, list []address.Address) bool {
+	return slices.ContainsFunc(list, func(a address.Address) bool {
+		return e.Detail.Sender == a.Text() || slices.Contains(e.Detail.Recipients, a.Text())
+	})
 }
 
 // releaseCanary ends the holds that a probe made.

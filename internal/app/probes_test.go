@@ -75,6 +75,7 @@ var probed = []string{
 	"cm-redact", "cm-outbound-policy", "cj-retention",
 	"cj-hold", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
 	"ca-training", "mb-need-to-know", "cm-lawful", "cl-authorities",
+	"cm-dpa", "cm-whitepaper", "cm-contact", "ca-security-contact", "cj-intake", "mb-dpo",
 }
 
 // long is for tests of minutes, which run with the whole suite and not under the

@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/product/trust/attest"
+	"mailvow/internal/product/trust/document"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
@@ -95,6 +96,8 @@ type Server struct {
 	Attests   *attest.Store
 	Providers func(context.Context) ([]string, error)
 	Untrained func(context.Context) (all, without int, shut bool, err error)
+	// Admit makes a link to a document that is not public, and gives its path.
+	Admit func(k document.Kind, life time.Duration) (string, error)
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -182,6 +185,12 @@ func All(s *Server) []pledge.Probe {
 		probe{"mb-backups", s.backedUp},
 		probe{"mb-backup-purge", s.backupsExpire},
 		probe{"ca-backup-dr", s.recovery},
+		probe{"cm-dpa", s.agreementSigned},
+		probe{"cm-whitepaper", s.securityPaper},
+		probe{"cm-contact", s.contact},
+		probe{"ca-security-contact", s.securityContact},
+		probe{"cj-intake", s.boxes},
+		probe{"mb-dpo", s.officer},
 	}
 }
 

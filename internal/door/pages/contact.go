@@ -12,6 +12,10 @@ import (
 	"mailvow/internal/protect/request"
 )
 
+// Ten messages at once from one network and then one in two minutes: what goes to
+// an address for them is bounded by protect/request.
+const writeEvery, writeBurst = 2 * time.Minute, 10
+
 // inquiry is what the form shows.
 type inquiry struct {
 	Problem, Address, Note string
@@ -26,8 +30,8 @@ func (t *Trust) contact(w http.ResponseWriter, status int, f inquiry) {
 
 func (t *Trust) inquire(w http.ResponseWriter, r *http.Request) {
 	if !t.limits.may(r.RemoteAddr) {
-		w.Header().Set("Retry-After", "600")
-		t.show(w, http.StatusTooManyRequests, "refused", refusal{"Too many messages", "Too many messages came from your network. Try again in ten minutes, or write a mail."})
+		w.Header().Set("Retry-After", "120")
+		t.show(w, http.StatusTooManyRequests, "refused", refusal{"Too many messages", "Too many messages came from your network. Try again in a few minutes, or write a mail."})
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)

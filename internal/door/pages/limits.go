@@ -22,13 +22,15 @@ const (
 // limits are how often strangers may ask for something that causes a mail.
 type limits struct {
 	clock  clock.Clock
+	every  time.Duration
+	burst  int
 	mu     sync.Mutex
 	askers map[string]*rate.Limiter
 	all    *rate.Limiter
 }
 
-func newLimits(c clock.Clock) *limits {
-	return &limits{clock: c, askers: map[string]*rate.Limiter{}, all: rate.NewLimiter(rate.Every(allEvery), allBurst)}
+func newLimits(c clock.Clock, every time.Duration, burst int) *limits {
+	return &limits{clock: c, every: every, burst: burst, askers: map[string]*rate.Limiter{}, all: rate.NewLimiter(rate.Every(allEvery), allBurst)}
 }
 
 // may holds the limits. A network is an IPv4 address or an IPv6 /64, of which
@@ -50,7 +52,7 @@ func (p *limits) may(peer string) bool {
 	if l == nil {
 		if len(p.askers) >= maxNetworks {
 			for k, other := range p.askers {
-				if other.TokensAt(now) >= askBurst {
+				if other.TokensAt(now) >= float64(p.burst) {
 					delete(p.askers, k)
 				}
 			}
@@ -58,7 +60,7 @@ func (p *limits) may(peer string) bool {
 				return false
 			}
 		}
-		l = rate.NewLimiter(rate.Every(askEvery), askBurst)
+		l = rate.NewLimiter(rate.Every(p.every), p.burst)
 		p.askers[key] = l
 	}
 	return l.AllowN(now, 1) && p.all.AllowN(now, 1)

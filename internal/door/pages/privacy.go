@@ -51,7 +51,7 @@ const (
 // NewPrivacy makes the pages.
 func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	p := &Privacy{
-		requests: r, clock: c, log: log, limits: newLimits(c), copies: limit.NewPlaces(copiesAtOnce),
+		requests: r, clock: c, log: log, limits: newLimits(c, askEvery, askBurst), copies: limit.NewPlaces(copiesAtOnce),
 	}
 	var err error
 	p.pages, err = template.New("").Funcs(template.FuncMap{

@@ -84,7 +84,7 @@ type Trust struct {
 
 // NewTrust makes the pages.
 func NewTrust(p TrustParts) (*Trust, error) {
-	t := &Trust{TrustParts: p, limits: newLimits(p.Clock)}
+	t := &Trust{TrustParts: p, limits: newLimits(p.Clock, writeEvery, writeBurst)}
 	var err error
 	t.pages, err = template.New("").Funcs(template.FuncMap{
 		"day": day, "time": func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 MST") },

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/keep/db"
@@ -131,3 +132,20 @@ func (d *Desk) Inquire(ctx context.Context, k Kind, from, text string) (Case, er
 
 // Due is when a message to the operator is answered at the latest.
 func (c *Case) Due() time.Time { return c.Law.Answer.After(c.Received) }
+
+// Forget removes every case of one address, whatever its state. It is for the
+// probes, whose canary is nobody: a person's cases stay as proof.
+func (d *Desk) Forget(ctx context.Context, a address.Address) error {
+	hash, err := d.hash(a)
+	if err != nil {
+		return err
+	}
+	err = d.DB.Change(ctx, "forget the canary's cases", func(tx *db.Tx) error {
+		if _, err := tx.Do(ctx, d.set, "forget_shares", hash); err != nil {
+			return err
+		}
+		_, err := tx.Do(ctx, d.set, "forget", hash)
+		return err
+	})
+	return fault.Wrap(err, "forget the canary's cases")
+}

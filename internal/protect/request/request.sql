@@ -132,3 +132,9 @@ delete from request_case where ended > 0 and (ended < $1 or (state = 'lapsed' an
 
 -- query: oldest
 select coalesce(min(ended), 0) from request_case where ended > 0 and state <> 'lapsed'
+
+-- query: forget_shares
+delete from request_share where request in (select id from request_case where hash = $1)
+
+-- query: forget
+delete from request_case where hash = $1
