@@ -19,7 +19,7 @@ import (
 
 // acmeDestination declares the certificate authority: the host of its directory.
 func acmeDestination(c *config.ACME) egress.Destination {
-	d := egress.Destination{Name: "acme", Purpose: "get certificates for this server's names", Owner: egress.Operator}
+	d := egress.Destination{Name: "acme", Use: "certificates", Purpose: "get certificates for this server's names", Owner: egress.Operator}
 	if u, err := url.Parse(c.Directory); err == nil { // checked with the configuration
 		port := u.Port()
 		if port == "" {

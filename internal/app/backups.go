@@ -97,7 +97,7 @@ func (h *House) placeOf(setting, dir string, s3 *config.S3) (chunk.Place, error)
 	if s3 == nil {
 		return chunk.Folder(disk.Machine{}, dir), nil
 	}
-	b, err := h.openBucket(s3)
+	b, err := h.openBucket(setting+".s3", s3)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,11 +24,13 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/reply"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
 	"mailvow/internal/keep/chunk"
 	"mailvow/internal/lab"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -154,6 +157,50 @@ func generous(t *testing.T, h *House) {
 	h.probed.Doors["http"] = at.String()
 }
 
+// anything lets the operator's parts speak to everybody.
+type anything struct{}
+
+// Covers implements egress.Terms.
+func (anything) Covers(string, string, ids.Tenant) (string, error) { return "", nil }
+
+func ungoverned(_ *testing.T, h *House) { h.gate.Govern(anything{}) }
+
+// heedless covers what an entry names, whatever it lacks.
+type heedless struct{ *supply.Store }
+
+// Covers implements egress.Terms.
+func (s heedless) Covers(purpose, endpoint string, of ids.Tenant) (string, error) {
+	for _, p := range s.List(scope.Tenant(of)) {
+		for _, v := range []*supply.Version{p.Current, p.Coming} {
+			if v != nil && slices.Contains(v.Entry.Endpoints, endpoint) {
+				return v.Entry.Name, nil
+			}
+		}
+	}
+	return s.Store.Covers(purpose, endpoint, of)
+}
+
+func unread(_ *testing.T, h *House) { h.gate.Govern(heedless{h.supply}) }
+
+// hiding shows customers an empty register.
+func hiding(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	door := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		ModifyResponse: func(r *http.Response) error {
+			if r.Request.URL.Path == "/v1/sub-processors" {
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(`{"items":[]}`)), 12
+				r.Header.Del("Content-Length")
+			}
+			return nil
+		},
+	})
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
@@ -236,8 +283,19 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cj-intake", before: func(_ *testing.T, h *House) { h.desk.operator = nil }, says: "is not taken"},
 		{id: "mb-dpo", before: instead(deliver.Cases, liar), says: "opened no case that was confirmed"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
+		{id: "cm-subprocessors", after: ungoverned, says: "that no sub-processor covers was let out"},
+		{id: "ca-subprocessor-notice", after: statement("create trigger hurry after insert on supply_version begin update supply_version set effective = announced where processor = new.processor; end"), says: "that is only announced was let out"},
+		{id: "ca-subprocessor-notice", after: unread, says: "that is only announced was let out"},
+		{id: "ca-subprocessor-notice", after: statement("create trigger silent before insert on supply_notice begin select raise(ignore); end"), says: "no notice to the customer is on record"},
+		{id: "ca-subprocessor-notice", after: hiding, says: "not shown what is announced"},
+		{id: "ca-transfers", after: unread, says: "was let out though"},
+		{id: "cj-vendor-terms", after: unread, says: "was let out though its agreement ended"},
+		{id: "mb-vendor-dpa", after: ungoverned, says: "that no sub-processor covers was let out"},
+		{id: "cl-vendor-contracts", after: unread, says: "was let out though its agreement ended"},
+		{id: "cj-sharing", after: unread, says: "was let out though its entry has another purpose"},
+		{id: "cl-no-sharing", after: ungoverned, says: "that nobody registered was let out"},
 	} {
-		t.Run(c.id, func(t *testing.T) {
+		t.Run(c.id+": "+c.says, func(t *testing.T) {
 			t.Parallel()
 			h := running(t, "", func(h *House) {
 				h.probed.Patience = 3 * time.Second

@@ -97,6 +97,7 @@ func (h *House) openControls() (err error) {
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)
 	}
+	s.Supply = h.supplyDesk()
 	s.Backups, s.Throwaway = h.backups, h.Dev
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
 	s.Admit = h.documents.Admit

@@ -42,7 +42,12 @@ func (h *House) publicURL() string {
 // postLetter mails a person as the platform, from privacy@ this server. A bounce
 // has nowhere to go: the envelope's sender is null (RFC 5321 4.5.5).
 func (h *House) postLetter(ctx context.Context, l request.Letter) error {
-	from, err := address.Parse("privacy@" + h.Config.Hostname)
+	return h.postAs(ctx, "privacy", "Privacy", l)
+}
+
+// postAs mails somebody as the platform, from a mailbox of this server's name.
+func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Letter) error {
+	from, err := address.Parse(mailbox + "@" + h.Config.Hostname)
 	if err != nil {
 		return fault.Wrap(err, "write as this server")
 	}
@@ -56,7 +61,7 @@ func (h *House) postLetter(ctx context.Context, l request.Letter) error {
 	}
 	draft := h.drafts.Begin(ctx)
 	_, err = message.Compose{
-		From: []message.Mailbox{{Name: "Privacy", Address: from.Text()}}, To: []message.Mailbox{{Address: l.To.Text()}},
+		From: []message.Mailbox{{Name: name, Address: from.Text()}}, To: []message.Mailbox{{Address: l.To.Text()}},
 		Subject: l.Subject, Text: l.Text, Date: h.Clock.Now(), MessageID: ids.New[ids.Reference](h.ids).String() + "@" + from.Domain(),
 		Headers:  []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}}, // RFC 3834 5
 		SMTPUTF8: l.To.NeedsUTF8(),

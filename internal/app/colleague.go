@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
@@ -110,12 +110,14 @@ func (h *House) untrained(ctx context.Context) (all, without int, shut bool, err
 	return all, without, shut, err
 }
 
-// providers are those whose services the operator uses, by the names under which
-// the configuration lists them.
+// providers are those whose services the operator uses, by their names in the
+// register of sub-processors.
 func (h *House) providers(context.Context) ([]string, error) {
 	var list []string
-	for _, o := range h.Config.Outside {
-		list = append(list, cmp.Or(o.Company, o.Name))
+	for _, p := range h.supply.Public() {
+		if p.Current != nil && p.Current.Entry.Kind != supply.Own {
+			list = append(list, p.Current.Entry.Name)
+		}
 	}
 	return list, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"mailvow/internal/app/config"
 	"mailvow/internal/app/paper"
 	"mailvow/internal/app/stored"
 	"mailvow/internal/base/fault"
@@ -35,7 +34,7 @@ func (h *House) facts(ctx context.Context, of ids.Tenant) (document.Facts, error
 	f := document.Facts{
 		Server: h.Config.Hostname, URL: h.publicURL(), Region: h.Config.Region, Now: now, Policy: h.policies.For(of, now),
 		Operator: document.Operator{Name: h.Config.Operator.Name, Address: h.Config.Operator.Address, Officer: h.Config.Operator.Officer},
-		Contacts: h.contacts(), Seen: map[string]document.Seen{}, Cookies: h.cookies(), Subs: outside(h.Config),
+		Contacts: h.contacts(), Seen: map[string]document.Seen{}, Cookies: h.cookies(), Subs: h.subProcessors(),
 	}
 	kept, err := stored.InForce(h.Config, f.Policy.Document)
 	if err != nil {
@@ -67,15 +66,6 @@ func (h *House) cookies() []document.Cookie {
 }
 
 func (h *House) secureCookies() bool { return !h.Dev && h.Config.Listen.HTTPS != "" }
-
-// outside are the services of others that the configuration names.
-func outside(c *config.Config) []document.SubProcessor {
-	list := []document.SubProcessor{}
-	for _, o := range c.Outside {
-		list = append(list, document.SubProcessor{Name: o.Company + " (" + o.Name + ")", Purpose: o.Purpose, Place: o.Region})
-	}
-	return list
-}
 
 // operatedDocuments are the documents for the command line, which is given whole
 // addresses.

@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/flow/tally"
 	"mailvow/internal/flow/words"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/keep/egress"
 	"mailvow/internal/keep/job"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
@@ -65,8 +66,14 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	if a, err := netip.ParseAddr(h.Config.Delivery.Source); err == nil {
 		sources[""] = remote.Source{Address: a}
 	}
+	var relays *egress.Dialer
+	if len(h.relayHosts()) > 0 {
+		if relays, err = h.gate.To("relays"); err != nil {
+			return err
+		}
+	}
 	smtp, err := remote.New(remote.Config{
-		Hostname: h.Config.Hostname, Dialer: dialer, Resolver: h.resolver, Sources: sources, Floor: h.floors().outbound, Clock: h.Clock, Observe: h.observe,
+		Hostname: h.Config.Hostname, Dialer: dialer, Relays: relays, Resolver: h.resolver, Sources: sources, Floor: h.floors().outbound, Clock: h.Clock, Observe: h.observe,
 	})
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -34,6 +33,7 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
@@ -62,6 +62,7 @@ type House struct {
 	tenants  *tenant.Store
 	access   *access.Store
 	policies *policy.Store
+	supply   *supply.Store
 	evidence *evidence.Log
 	stage    *evidence.Stage
 	reads    *reads.Log
@@ -181,53 +182,6 @@ func (h *House) openVault(ctx context.Context, p paths) error {
 	return nil
 }
 
-// openEgress declares whom this server may speak to.
-func (h *House) openEgress() error {
-	c := h.Config
-	list := []egress.Destination{
-		{Name: "mail", Purpose: "deliver mail to its recipients' hosts", Owner: egress.Customer},
-		{Name: "webhook", Purpose: "deliver inbound mail to customers' endpoints", Owner: egress.Customer},
-	}
-	resolvers, err := h.resolvers()
-	if err != nil {
-		return err
-	}
-	if c.TLS.ACME != nil {
-		list = append(list, acmeDestination(c.TLS.ACME))
-	}
-	list = append(list, egress.Destination{Name: "resolver", Purpose: "look up names", Owner: egress.Operator, Hosts: resolvers})
-	database, err := h.databaseDestination()
-	if err != nil {
-		return err
-	}
-	list = append(list, database...)
-	for _, o := range c.Outside {
-		for _, host := range o.Hosts {
-			list = append(list, egress.Destination{Name: host, Purpose: o.Purpose, Region: o.Region, Owner: egress.Operator, Hosts: []string{host}})
-		}
-	}
-	var allow []netip.Prefix
-	for _, p := range c.Delivery.Allow {
-		allow = append(allow, netip.MustParsePrefix(p)) // checked with the configuration
-	}
-	if h.Dev {
-		allow = append(allow, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	}
-	h.gate, err = egress.New(egress.Config{Destinations: list, Allow: allow, Clock: h.Clock, Observe: h.observe})
-	if err != nil {
-		return err
-	}
-	dialer, err := h.gate.To("resolver")
-	if err != nil {
-		return err
-	}
-	h.resolver, err = dns.New(dns.Config{Servers: resolvers, Dial: dialer.Dial, Clock: h.Clock})
-	if err == nil {
-		h.gate.Resolve(h.resolver)
-	}
-	return err
-}
-
 func (h *House) resolvers() ([]string, error) {
 	if h.Config.DNS.Resolver != "" {
 		return []string{h.Config.DNS.Resolver}, nil
@@ -258,7 +212,10 @@ func (h *House) openProtect(ctx context.Context) error {
 		return err
 	}
 	h.reads = reads.New(reads.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe})
-	return h.openPolicy(ctx)
+	if err := h.openPolicy(ctx); err != nil {
+		return err
+	}
+	return h.openSupply(ctx)
 }
 
 // Start starts the roles and listens. It returns once every door is open.

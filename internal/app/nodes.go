@@ -71,18 +71,19 @@ func (h *House) alone(ctx context.Context) error {
 
 // openBuckets makes the buckets that the configuration names.
 func (h *House) openBuckets() (err error) {
-	if h.stores.data, err = h.openBucket(h.Config.Data.S3); err != nil {
+	if h.stores.data, err = h.openBucket("data.s3", h.Config.Data.S3); err != nil {
 		return err
 	}
-	h.stores.keys, err = h.openBucket((*config.S3)(h.Config.Data.KeysS3))
+	h.stores.keys, err = h.openBucket("data.keys_s3", (*config.S3)(h.Config.Data.KeysS3))
 	return err
 }
 
-func (h *House) openBucket(c *config.S3) (object.Bucket, error) {
+// openBucket opens the bucket of a setting, which is its destination's name.
+func (h *House) openBucket(setting string, c *config.S3) (object.Bucket, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // no bucket: a folder
 	}
-	dialer, err := h.gate.To(c.Endpoint)
+	dialer, err := h.gate.To(setting)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +171,7 @@ func (h *House) startNodes() {
 	h.knowDoors()
 	h.parts.Go("follow other nodes", h.queue.Keep)
 	h.parts.Go("follow the policy", h.policies.Run)
+	h.startSupply()
 	h.every("forget destroyed keys", refreshEvery, h.vault.Refresh)
 	h.every("make tomorrow's keys", prepareEvery, h.vault.Prepare)
 	h.every("follow this node's number", time.Second, func(context.Context) error { h.ids.Move(h.db.Node()); return nil })

@@ -78,7 +78,6 @@ func (e *estate) config(roles string, buckets bool) string {
 	}
 	text += "listen: {submission: \"127.0.0.1:0\", http: \"127.0.0.1:0\"}\nsmtp: {plaintext_auth: true, per_minute: 100000}\n"
 	text += fmt.Sprintf("delivery:\n  allow: [127.0.0.0/8]\n  smarthost: {address: %q, tls: plain}\n", e.sink.Addr)
-	text += fmt.Sprintf("outside:\n  - {name: store, purpose: test, company: Test, region: eu-test, hosts: [%q, %q]}\n", e.data.Endpoint, e.keys.Endpoint)
 	file := filepath.Join(dir, "mailvow.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		e.t.Fatal(err)

@@ -76,6 +76,7 @@ var probed = []string{
 	"cj-hold", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "mb-csrf", "ca-ropa",
 	"ca-training", "mb-need-to-know", "cm-lawful", "cl-authorities",
 	"cm-dpa", "cm-whitepaper", "cm-contact", "ca-security-contact", "cj-intake", "mb-dpo",
+	"cm-subprocessors", "ca-subprocessor-notice", "ca-transfers", "cj-vendor-terms", "mb-vendor-dpa", "cl-vendor-contracts", "cj-sharing", "cl-no-sharing",
 }
 
 // long is for tests of minutes, which run with the whole suite and not under the

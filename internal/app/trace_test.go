@@ -67,7 +67,6 @@ func TestTracesSayWhatHappenedAndNotToWhom(t *testing.T) {
 	t.Cleanup(collector.Close)
 	c := devConfig(DevOptions{Dir: t.TempDir(), MX: "127.0.0.1:0", Submission: "127.0.0.1:0", HTTP: "127.0.0.1:0"})
 	c.Observe.OTLP = collector.URL
-	c.Outside = []config.Outside{{Name: "traces", Purpose: "traces", Company: "nobody", Region: "here", Hosts: []string{strings.TrimPrefix(collector.URL, "http://")}}}
 	var log bytes.Buffer
 	h, err := Build(t.Context(), Settings{Config: c, Dev: true, Clock: clock.Wall{}, Log: slog.NewTextHandler(&log, nil)})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/policy"
 )
 
@@ -68,7 +69,7 @@ func (c *Config) checkOperator() error {
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkBackup, c.checkOutside} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkBackup, c.checkSubProcessors} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -198,14 +199,7 @@ func (c *Config) checkBucket(name string, b *S3) error {
 	if b.Bucket == "" || b.AccessKey == "" || b.SecretKey == "" {
 		return fmt.Errorf("%s needs bucket, access_key and secret_key", name)
 	}
-	if !c.declared(b.Endpoint) {
-		return fmt.Errorf("%s.endpoint %s stands in no entry under outside; name who runs it and where", name, b.Endpoint)
-	}
 	return nil
-}
-
-func (c *Config) declared(host string) bool {
-	return slices.ContainsFunc(c.Outside, func(o Outside) bool { return slices.Contains(o.Hosts, host) })
 }
 
 func (c *Config) checkTLS() error {
@@ -296,29 +290,25 @@ func (c *Config) checkDelivery() error {
 	return prefixes("delivery.allow", d.Allow)
 }
 
-func (c *Config) checkOutside() error {
+func (c *Config) checkSubProcessors() error {
 	names := map[string]bool{}
-	for i, o := range c.Outside {
-		if o.Name == "" || o.Purpose == "" || o.Company == "" || o.Region == "" || len(o.Hosts) == 0 {
-			return fmt.Errorf("outside[%d]: an entry needs name, purpose, company, region and hosts, because customers are shown it", i)
+	for i := range c.SubProcessors {
+		e := &c.SubProcessors[i]
+		if err := e.Check(); err != nil {
+			text, field := fault.Public(err)
+			return fmt.Errorf("sub_processors[%d].%s: %s", i, field, text)
 		}
-		if names[o.Name] {
-			return fmt.Errorf("outside[%d]: the name %.60q stands twice", i, o.Name)
+		if names[strings.ToLower(e.Name)] {
+			return fmt.Errorf("sub_processors[%d]: the name %.60q stands twice", i, e.Name)
 		}
-		names[o.Name] = true
-		for _, h := range o.Hosts {
-			if err := hostPort(h, false); err != nil {
-				return fmt.Errorf("outside[%d].hosts: %w", i, err)
-			}
-		}
+		names[strings.ToLower(e.Name)] = true
+	}
+	if c.Country != "" && !supply.IsCountry(c.Country) {
+		return fmt.Errorf("country: %.40q is no country; write its two letters, such as DE", c.Country)
 	}
 	if c.Observe.OTLP != "" {
-		u, err := url.Parse(c.Observe.OTLP)
-		if err != nil || u.Host == "" {
+		if u, err := url.Parse(c.Observe.OTLP); err != nil || u.Host == "" {
 			return fmt.Errorf("observe.otlp: %.80q is no address", c.Observe.OTLP)
-		}
-		if !c.declared(u.Host) {
-			return fmt.Errorf("observe.otlp: %s stands in no entry under outside; name who runs it and where", u.Host)
 		}
 	}
 	return nil

@@ -10,26 +10,29 @@ import (
 	"time"
 
 	"mailvow/internal/base/limit"
+	"mailvow/internal/product/trust/supply"
 )
 
 // Config is a whole mailvow.yaml. The doc tags become the example's comments.
 type Config struct {
-	Hostname string    `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
-	Region   string    `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
-	Roles    []Role    `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
-	Data     Data      `yaml:"data" doc:"Where rows, bytes and keys are kept."`
-	Listen   Listen    `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
-	TLS      TLS       `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
-	SMTP     SMTP      `yaml:"smtp" doc:"How mail is taken."`
-	Delivery Delivery  `yaml:"delivery" doc:"How mail is sent."`
-	DNS      DNS       `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
-	Domains  Domains   `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
-	Web      Web       `yaml:"web" doc:"API and console."`
-	Observe  Observe   `yaml:"observe" doc:"Logs, metrics and traces."`
-	Outside  []Outside `yaml:"outside" doc:"Every service of others that the operator lets this server speak to: the sub-processors. A store in another company's cloud belongs here."`
-	Backup   Backup    `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
-	Operator Operator  `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
-	Policy   Policy    `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
+	Hostname string   `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
+	Region   string   `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
+	Country  string   `yaml:"country" doc:"The country in which this server stands, as ISO 3166 has it. Of a sub-processor outside the EEA, or outside this country where it is no part of the EEA, the register wants a safeguard." example:"DE"`
+	Roles    []Role   `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
+	Data     Data     `yaml:"data" doc:"Where rows, bytes and keys are kept."`
+	Listen   Listen   `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
+	TLS      TLS      `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
+	SMTP     SMTP     `yaml:"smtp" doc:"How mail is taken."`
+	Delivery Delivery `yaml:"delivery" doc:"How mail is sent."`
+	DNS      DNS      `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
+	Domains  Domains  `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
+	Web      Web      `yaml:"web" doc:"API and console."`
+	Observe  Observe  `yaml:"observe" doc:"Logs, metrics and traces."`
+	Backup   Backup   `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
+	Operator Operator `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
+	Policy   Policy   `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
+	// SubProcessors stands last: its entries are the longest.
+	SubProcessors []supply.Entry `yaml:"sub_processors" doc:"The first entries of the register of sub-processors: the companies whose machines this server speaks to, and others that get customers' data. Without an entry an endpoint outside this machine and its private networks is refused. The register is kept with the data and changed by mailvow subprocessor; from here it takes what it does not know by name, and papers that end later."`
 }
 
 // Role is a part of the work that a process takes.
@@ -171,16 +174,7 @@ type Web struct {
 type Observe struct {
 	Level string `yaml:"level" doc:"debug, info, warn or error." example:"info"`
 	JSON  bool   `yaml:"json" doc:"Log lines as JSON." example:"true"`
-	OTLP  string `yaml:"otlp" doc:"URL of an OpenTelemetry collector; it must also stand under outside. Leave out for no traces." example:"https://otel.example.com:4318"`
-}
-
-// Outside is a sub-processor entry.
-type Outside struct {
-	Name    string   `yaml:"name" doc:"What the service is called." example:"object store"`
-	Purpose string   `yaml:"purpose" doc:"What it is used for." example:"large messages, sealed"`
-	Company string   `yaml:"company" doc:"Who runs it." example:"Example Cloud GmbH"`
-	Region  string   `yaml:"region" doc:"Where it stands." example:"eu-central-1"`
-	Hosts   []string `yaml:"hosts" doc:"host:port that may be spoken to." example:"s3.example.net:443"`
+	OTLP  string `yaml:"otlp" doc:"URL of an OpenTelemetry collector; it must be covered by a sub-processor unless it is yours. Leave out for no traces." example:"https://otel.example.com:4318"`
 }
 
 // Backup says where backups go and who can open them.

@@ -12,6 +12,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/product/trust/supply"
 )
 
 var update = flag.Bool("update", false, "write the messages of bad files and the handbook's page")
@@ -105,10 +106,12 @@ func TestTheWholeFileIsRead(t *testing.T) {
 	want.DNS.Resolver = "127.0.0.1:53"
 	want.Web = Web{"https://mail.example.com", []string{"api.example.com"}}
 	want.Observe = Observe{"debug", true, "https://otel.example.com:4318"}
-	want.Outside = []Outside{
-		{"object store", "large messages, sealed", "Example Cloud GmbH", "eu-central-1", []string{"s3.example.net:443"}},
-		{"traces", "traces without personal data", "Example Traces Ltd", "eu-west", []string{"otel.example.com:4318"}},
-	}
+	want.Country = "DE"
+	want.SubProcessors = []supply.Entry{{
+		Name: "Example Cloud GmbH", Kind: supply.Infrastructure, Purposes: []string{"object store", "database"}, Country: "US", Region: "us-east",
+		Uses: []string{"Example Hosting AG"}, Data: []string{"message bodies (sealed)"}, Endpoints: []string{"s3.example.net:443", "db.example.com"},
+		Agreement: supply.Agreement{Document: "DPA 2026", Until: "2027-12-31"}, Safeguard: supply.Safeguard{Kind: "standard_clauses", Document: "SCC", Until: "2027-06-30"},
+	}, {Name: "Own collector", Kind: supply.Own, Purposes: []string{"traces"}, Country: "DE", Data: []string{"none"}, Endpoints: []string{"otel.example.com:4318"}}}
 	want.Policy = Policy{Profile: "gateway"}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

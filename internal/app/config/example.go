@@ -121,7 +121,7 @@ func entryLines(t reflect.Type, indent string) [][2]string {
 	return lines
 }
 
-// isEntries reports a list of groups, such as outside.
+// isEntries reports a list of groups, such as sub_processors.
 func isEntries(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }

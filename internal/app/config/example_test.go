@@ -32,7 +32,7 @@ var turnedOff = regexp.MustCompile(`^( *)#([a-z_]+:|[- ] )`)
 
 // TestEveryLineCanBeTurnedOn takes the # off one line, or one whole entry of a
 // list, at a time. The file must stay YAML of known settings; what it then
-// asks for (a bucket, an entry under outside) it may name.
+// asks for (a bucket, an agreement) it may name.
 func TestEveryLineCanBeTurnedOn(t *testing.T) {
 	t.Parallel()
 	lines := strings.Split(Example(), "\n")
@@ -87,7 +87,7 @@ func TestEverythingTurnedOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Data.S3 == nil || c.TLS.ACME == nil || c.Delivery.Smarthost == nil || len(c.Delivery.Routes) != 1 || len(c.Outside) != 1 {
+	if c.Data.S3 == nil || c.TLS.ACME == nil || c.Delivery.Smarthost == nil || len(c.Delivery.Routes) != 1 || len(c.SubProcessors) != 1 {
 		t.Errorf("a group was not read: %+v", c)
 	}
 	for _, s := range Settings() {

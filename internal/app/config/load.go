@@ -94,8 +94,8 @@ func Parse(name string, b []byte, environ []string) (*Config, error) {
 	return c, nil
 }
 
-// formerly are the groups of settings that the policy took over.
-var formerly = regexp.MustCompile(`(?m)^(record|retention)[ \t]*:`)
+// formerly are the groups of settings that the policy or the register took over.
+var formerly = regexp.MustCompile(`(?m)^(record|retention|outside)[ \t]*:`)
 
 // former sends who still writes what the privacy policy says now to where it
 // is said.
@@ -105,6 +105,9 @@ func former(b []byte) error {
 		return nil
 	}
 	line, group := bytes.Count(b[:found[0]], []byte("\n"))+1, string(b[found[2]:found[3]])
+	if group == "outside" {
+		return fmt.Errorf("[%d:1] outside is called sub_processors now, and its entries say more; see mailvow config reference", line)
+	}
 	return fmt.Errorf("[%d:1] %s: %s is said by the privacy policy now, in versions and for each customer. Take the group out of this file, "+
 		"write what it said into the policy's %s, and put that in force with: mailvow policy publish", line, group, formerWords[group], group)
 }

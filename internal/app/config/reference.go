@@ -11,7 +11,7 @@ import (
 
 // Setting is one setting as the handbook shows it.
 type Setting struct {
-	Name    string `json:"name"`             // dotted: listen.mx; entries of a list are outside[].name
+	Name    string `json:"name"`             // dotted: listen.mx; entries of a list are sub_processors[].name
 	Kind    string `json:"kind"`             // what is written: size, duration, text, …
 	Default string `json:"default,omitzero"` // as it is written, or ""
 	Example string `json:"example,omitzero"`

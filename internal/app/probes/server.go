@@ -98,6 +98,8 @@ type Server struct {
 	Untrained func(context.Context) (all, without int, shut bool, err error)
 	// Admit makes a link to a document that is not public, and gives its path.
 	Admit func(k document.Kind, life time.Duration) (string, error)
+	// Supply is the register of sub-processors as a probe reaches it.
+	Supply SupplyDesk
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -182,6 +184,14 @@ func All(s *Server) []pledge.Probe {
 		probe{"ca-transit", s.transit},
 		probe{"mb-argon2id", s.passwords},
 		probe{"mb-certificate", s.certificate},
+		probe{"cm-subprocessors", s.subProcessors},
+		probe{"ca-subprocessor-notice", s.supplyNotice},
+		probe{"ca-transfers", s.transfers},
+		probe{"cj-vendor-terms", s.agreements},
+		probe{"mb-vendor-dpa", s.agreements},
+		probe{"cl-vendor-contracts", s.agreements},
+		probe{"cj-sharing", s.sharing},
+		probe{"cl-no-sharing", s.noSharing},
 		probe{"mb-backups", s.backedUp},
 		probe{"mb-backup-purge", s.backupsExpire},
 		probe{"ca-backup-dr", s.recovery},

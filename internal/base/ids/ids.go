@@ -53,6 +53,8 @@ type (
 	weaknessKind    struct{}
 	lawfulKind      struct{}
 	alertKind       struct{}
+	processorKind   struct{}
+	objectionKind   struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -84,6 +86,8 @@ func (grantKind) Prefix() string       { return "grt" }
 func (weaknessKind) Prefix() string    { return "wkn" }
 func (lawfulKind) Prefix() string      { return "law" }
 func (alertKind) Prefix() string       { return "alr" }
+func (processorKind) Prefix() string   { return "spr" }
+func (objectionKind) Prefix() string   { return "obj" }
 
 // The identifiers of the house.
 type (
@@ -116,6 +120,9 @@ type (
 	Weakness    = ID[weaknessKind] // an entry of the register of findings
 	Lawful      = ID[lawfulKind]   // a request of an authority
 	Alert       = ID[alertKind]
+	// SubProcessor is an entry of their register, Objection a customer's to a change of it.
+	SubProcessor = ID[processorKind]
+	Objection    = ID[objectionKind]
 )
 
 const (

@@ -34,6 +34,8 @@ type Parts struct {
 	Backups   Backups
 	Retention Retention
 	Policy    Policy
+	Supply    Supply
+	Endpoints Endpoints
 	Holds     Holds
 	Documents Documents
 	People    People

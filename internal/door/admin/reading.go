@@ -25,6 +25,8 @@ const (
 	ofRequests     = "requests of persons"
 	ofAttestations = "attestations"
 	ofGrants       = "access grants"
+
+	ofObjections = "objections to sub-processors"
 )
 
 // reading says of every operation which personal data it shows. What is not here
@@ -44,6 +46,8 @@ var reading = map[string][]string{
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
 	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},
 	"document/list": {}, "document/versions": {}, "document/render": {}, "document/publish": {}, "document/admit": {},
+	"subprocessor/list": {}, "subprocessor/show": {}, "subprocessor/announce": {}, "subprocessor/withdraw": {}, "subprocessor/endpoints": {},
+	"subprocessor/objections": {ofObjections}, "subprocessor/answer": {ofObjections},
 }
 
 func declared(op string) []string {
@@ -123,6 +127,12 @@ func see(ctx context.Context, answer any) {
 		for i := range v.Items {
 			reads.Saw(ctx, ofRecords, v.Items[i].Customer, v.Items[i].ID, v.Items[i].At)
 		}
+	case []Objection:
+		for i := range v {
+			reads.Saw(ctx, ofObjections, v[i].Customer, v[i].ID, v[i].Made)
+		}
+	case Objection:
+		reads.Saw(ctx, ofObjections, v.Customer, v.ID, v.Made)
 	case Message:
 		reads.Saw(ctx, ofRecords, v.Customer, v.ID, v.ID.Time())
 		seeItems(ctx, v.Queued)

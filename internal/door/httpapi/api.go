@@ -35,6 +35,7 @@ import (
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
@@ -123,6 +124,8 @@ type Parts struct {
 	Evidence  Evidence
 	Policy    *policy.Store
 	Documents *document.Store
+	Supply    *supply.Store
+	Endpoints Endpoints
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -197,6 +200,7 @@ func (a *API) routes() {
 	a.overviewRoutes()
 	a.trustRoutes()
 	a.policyRoutes()
+	a.supplyRoutes()
 	a.requestRoutes()
 	a.holdRoutes()
 	a.documentRoutes()

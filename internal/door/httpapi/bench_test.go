@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/egress"
 	"mailvow/internal/keep/lookup"
 	"mailvow/internal/lab"
 	"mailvow/internal/lab/keys"
@@ -39,6 +40,7 @@ import (
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
@@ -64,7 +66,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, clearance.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, clearance.Schema, supply.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -153,6 +155,10 @@ func (desk) Backups(context.Context) (Backups, error) {
 	return Backups{Configured: true, Count: 1, Late: []string{}}, nil
 }
 
+func (desk) Endpoints(context.Context) []egress.Endpoint {
+	return []egress.Endpoint{{Destination: "resolver", Use: "name look-ups", Host: "127.0.0.1:53", Ours: true}}
+}
+
 // kept stands for protect/retain.
 type kept []retain.State
 
@@ -205,6 +211,12 @@ func road(t testing.TB, p *Parts) {
 			Categories: []string{"message records", "conversations", "counts"}, Fields: texts(history.Fields()), Roles: texts(access.Roles()),
 			Purposes: []string{"deliver", "endpoints", "record", "search", "suppress", "count"},
 		},
+	})
+	must(t, err)
+	p.Endpoints = desk{}
+	p.Supply, err = supply.New(t.Context(), supply.Config{
+		DB: p.DB, Vault: p.Vault, Stage: evidence.NewStage(p.DB), IDs: p.IDs, Clock: p.Clock, Observe: p.Observe, Policies: p.Policy, Home: supply.HomeOf("DE"),
+		Customers: func(context.Context, func(ids.Tenant) error) error { return nil },
 	})
 	must(t, err)
 }

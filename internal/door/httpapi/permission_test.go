@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
@@ -142,6 +143,14 @@ var things = map[string]thing{
 		must(t, err)
 		return strconv.Itoa(v.Number)
 	},
+	"/v1/sub-processors/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		return b.announced(t, in).ID.String()
+	},
+	"/v1/objections/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		o, err := b.parts.Supply.Object(t.Context(), in, 0, b.announced(t, in).ID, "a test", evidence.Actor{Role: evidence.ByOwner})
+		must(t, err)
+		return o.ID.String()
+	},
 	"/v1/requests/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
 		c, err := b.parts.Requests.Enter(t.Context(), in, access.Principal{}, rights.Asked{Address: "ann@example.net", Kind: rights.Access})
 		must(t, err)
@@ -186,6 +195,19 @@ func must(t testing.TB, err error) {
 	}
 }
 
+const newVendor = `{"entry":{"name":"UNIQUE","kind":"support","purposes":["tickets"],"country":"DE","data":["names"],"agreement":{"document":"DPA","until":"2030-12-31"}}}`
+
+// announced is a sub-processor that will get a customer's data.
+func (b *bench) announced(t testing.TB, in ids.Tenant) supply.Version {
+	t.Helper()
+	v, _, err := b.parts.Supply.Announce(t.Context(), supply.Draft{Tenant: in, By: evidence.Actor{Role: evidence.ByOperator}, Entry: supply.Entry{
+		Name: "Vendor", Kind: supply.Support, Purposes: []string{"tickets"}, Country: "DE", Data: []string{"names"}, Endpoints: []string{"tickets.example"},
+		Agreement: supply.Agreement{Document: "DPA", Until: "2030-12-31"},
+	}})
+	must(t, err)
+	return v
+}
+
 // bodies are requests that the operations take.
 var bodies = map[string]string{
 	"sign-in":               `{"email":"nobody@example.com","password":"a wrong password"}`,
@@ -228,6 +250,12 @@ var bodies = map[string]string{
 	"publish-policy":        `{"settings":{"answers":"1KiB"}}`,
 	"publish-document":      `{"anyway":"a test"}`,
 	"admit-to-document":     `{"days":7}`,
+
+	"check-sub-processor":     newVendor,
+	"add-sub-processor":       newVendor,
+	"change-sub-processor":    newVendor,
+	"object-to-sub-processor": `{"reason":"a test"}`,
+	"answer-objection":        `{"answer":"a test"}`,
 }
 
 func collection(path string) string {
@@ -352,6 +380,10 @@ func personCannot(o *huma.Operation, role access.Role) bool {
 		"get-conversations",    // likewise
 		"export-for-authority", // under the number of a case, which has a test of its own
 		"withdraw-policy",      // a customer's own; the operator has the platform's
+
+		"object-to-sub-processor", // customers object
+		"change-sub-processor",    // one change at a time
+		"remove-sub-processor",    // likewise
 	}, o.OperationID)
 }
 

@@ -31,6 +31,7 @@ const (
 	ofRequests      = "requests of persons"
 	ofAttestations  = "attestations"
 	ofGrants        = "access grants"
+	ofObjections    = "objections to sub-processors"
 )
 
 // reading says of every operation which personal data it shows; an empty list is
@@ -63,6 +64,9 @@ var reading = map[string][]string{
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
 	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {},
 	"list-documents": {}, "list-document-versions": {}, "get-document-copy": {}, "get-document-draft": {}, "publish-document": {}, "admit-to-document": {},
+	"list-sub-processors": {}, "get-sub-processor": {}, "check-sub-processor": {}, "add-sub-processor": {}, "change-sub-processor": {},
+	"remove-sub-processor": {}, "withdraw-sub-processor": {}, "list-endpoints": {},
+	"list-sub-processor-objections": {ofObjections}, "answer-objection": {ofObjections}, "object-to-sub-processor": {},
 }
 
 // declared is what an operation may show.
@@ -160,6 +164,12 @@ func see(ctx context.Context, answer any) {
 		}
 	case *requestOut:
 		seeRequest(ctx, &v.Body)
+	case *itemsOut[SupplyObjection]:
+		for i := range v.Body.Items {
+			seeObjection(ctx, &v.Body.Items[i])
+		}
+	case *objectionOut:
+		seeObjection(ctx, &v.Body)
 	}
 }
 
@@ -173,6 +183,10 @@ func seeRoute(ctx context.Context, r *Route) {
 
 func seeHold(ctx context.Context, h *Hold) {
 	saw[ids.Hold](ctx, ofHolds, h.Customer, h.ID, h.CreatedAt)
+}
+
+func seeObjection(ctx context.Context, o *SupplyObjection) {
+	saw[ids.Objection](ctx, ofObjections, o.Customer, o.ID, o.MadeAt)
 }
 
 func seeRequest(ctx context.Context, r *Request) {

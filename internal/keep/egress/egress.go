@@ -3,7 +3,8 @@
 // are known and counted, and that an address which a customer can choose (a
 // webhook, the mail hosts of a domain) never leads into a private network, to a
 // metadata service or back to one of our own listeners, unless the operator
-// listed that network. The check happens at connect time on the address itself,
+// listed that network; that one of the operator's outside this machine is spoken to
+// only while the register of sub-processors covers it. The check happens at connect time on the address itself,
 // so that no name can change its meaning in between. TLS, protocols and retries
 // are left to the callers. A test enumerates the program's dials and fails on
 // one that goes round this package.
@@ -22,6 +23,7 @@ import (
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 )
 
@@ -41,6 +43,12 @@ type Destination struct {
 	Region  string   // where the other end stands, "" if it is wherever the customer's is
 	Owner   Owner    // who chooses the address
 	Hosts   []string // operator's: the host:port entries that may be dialled
+	// Use is the word under which the register of sub-processors knows the purpose;
+	// empty: the name. For is the one customer whose data goes there, zero for
+	// everybody's. Free needs no entry wherever it stands: dev mode's resolver.
+	Use  string
+	For  ids.Tenant
+	Free bool
 }
 
 // Config declares what may be dialled.
@@ -69,13 +77,16 @@ type Gate struct {
 
 	mu       sync.RWMutex
 	resolver Resolver
+	terms    Terms
+	open     map[*lasting]struct{} // connections that rest on an entry
 	log      log
+	day      day
 }
 
 // New checks the declarations. An operator's destination without hosts is an
 // Invalid fault: it has no entry.
 func New(c Config) (*Gate, error) {
-	g := &Gate{destinations: map[string]Destination{}, timeout: c.Timeout, clock: c.Clock}
+	g := &Gate{destinations: map[string]Destination{}, open: map[*lasting]struct{}{}, timeout: c.Timeout, clock: c.Clock}
 	if g.timeout <= 0 {
 		g.timeout = 30 * time.Second
 	}
@@ -166,7 +177,24 @@ func (d *Dialer) Destination() Destination { return d.to }
 // Dial connects to addr, a host:port. Networks are those of net.Dial. A refused
 // address is a Denied fault, everything else Unavailable.
 func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := d.dial(ctx, network, addr)
+	return d.noted(func(learnt *judged) (net.Conn, error) { return d.dial(ctx, network, addr, learnt) })
+}
+
+// DialAt connects to an address (ip:port) that the caller looked up for an endpoint
+// (host:port) of an operator's destination. Errors are those of Dial.
+func (d *Dialer) DialAt(ctx context.Context, network, endpoint, addr string) (net.Conn, error) {
+	return d.noted(func(learnt *judged) (net.Conn, error) {
+		if d.to.Owner != Operator || !d.listed(endpoint) {
+			return nil, d.unlisted()
+		}
+		return d.connect(ctx, network, addr, endpoint, learnt)
+	})
+}
+
+// noted counts and logs an attempt to connect.
+func (d *Dialer) noted(dial func(*judged) (net.Conn, error)) (net.Conn, error) {
+	var learnt judged
+	conn, err := dial(&learnt)
 	result := "opened"
 	switch {
 	case fault.Is(err, fault.Denied):
@@ -175,27 +203,28 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		result = "failed"
 	}
 	d.gate.opened.WithLabelValues(d.to.Name, result).Inc()
-	d.gate.log.add(Entry{At: d.gate.clock.Now(), Name: d.to.Name, Purpose: d.to.Purpose, Result: result})
+	e := Entry{At: d.gate.clock.Now(), Name: d.to.Name, Purpose: d.to.Purpose, Result: result, Use: d.to.use(), By: by(&d.to, learnt)}
+	d.gate.log.add(e)
+	d.gate.day.add(e)
 	return conn, err
 }
 
-func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network, addr string, learnt *judged) (net.Conn, error) {
 	if d.to.Owner == Operator && !d.listed(addr) {
-		return nil, fault.New(fault.Denied, "This address is not among the hosts of the destination "+d.to.Name+".").
-			WithHint("Add it to the destination's hosts in the configuration.")
+		return nil, d.unlisted()
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil && !strings.HasPrefix(network, "unix") {
 		return nil, fault.Because(fault.Invalid, err, "An address has the form host:port.")
 	}
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
-		return d.connect(ctx, network, addr)
+		return d.connect(ctx, network, addr, addr, learnt)
 	}
 	d.gate.mu.RLock()
 	resolver := d.gate.resolver
 	d.gate.mu.RUnlock()
 	if resolver == nil {
-		return d.connect(ctx, network, addr)
+		return d.connect(ctx, network, addr, addr, learnt)
 	}
 	ips, err := resolver.Addresses(ctx, host)
 	if err != nil {
@@ -204,7 +233,7 @@ func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	err = fault.New(fault.Unavailable, "The host has no address.")
 	for _, ip := range ips[:min(len(ips), maxAddresses)] {
 		var conn net.Conn
-		if conn, err = d.connect(ctx, network, net.JoinHostPort(ip.String(), port)); err == nil {
+		if conn, err = d.connect(ctx, network, net.JoinHostPort(ip.String(), port), addr, learnt); err == nil {
 			return conn, nil
 		}
 	}
@@ -214,15 +243,28 @@ func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 // maxAddresses bounds how many addresses of one name are tried.
 const maxAddresses = 6
 
-func (d *Dialer) connect(ctx context.Context, network, addr string) (net.Conn, error) {
+func (d *Dialer) unlisted() error {
+	return fault.New(fault.Denied, "This address is not among the hosts of the destination "+d.to.Name+".").
+		WithHint("Add it to the destination's hosts in the configuration.")
+}
+
+// connect opens a connection to addr, which is an address of the endpoint that was
+// asked for.
+func (d *Dialer) connect(ctx context.Context, network, addr, endpoint string, learnt *judged) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: d.gate.timeout}
 	if d.source.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.source, 0))
 	}
-	if d.to.Owner == Customer {
+	switch d.to.Owner {
+	case Customer:
 		dialer.Control = d.gate.guard.control
+	case Operator:
+		dialer.Control = d.gate.governed(&d.to, endpoint, learnt)
 	}
 	conn, err := dialer.DialContext(ctx, network, addr)
+	if err == nil && learnt.entry != "" {
+		return d.gate.keep(conn, &d.to, endpoint, network), nil
+	}
 	if err == nil {
 		return conn, nil
 	}
@@ -231,6 +273,9 @@ func (d *Dialer) connect(ctx context.Context, network, addr string) (net.Conn, e
 	}
 	return nil, fault.Because(fault.Unavailable, err, "")
 }
+
+// Lists reports that an endpoint (host:port) is one of the destination's.
+func (d *Dialer) Lists(addr string) bool { return d.listed(addr) }
 
 func (d *Dialer) listed(addr string) bool {
 	for _, h := range d.to.Hosts {

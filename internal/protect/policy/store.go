@@ -86,6 +86,8 @@ type Config struct {
 	// Audience reports whether there is a customer who would have to be told of a
 	// change; nil: there is. Without one no notice period passes.
 	Audience func(context.Context) (bool, error)
+	// Refuse says why the server could not obey a text, or nil; nil: it can.
+	Refuse func(of ids.Tenant, d *Document) error
 	// Published is called after a version was published or withdrawn; it tells the
 	// people whom it concerns.
 	Published func(ctx context.Context, v Version, changes []Change)
@@ -195,6 +197,11 @@ func (s *Store) document(d Draft) (*Document, error) {
 	}
 	if err := doc.CheckAgainst(s.Known); err != nil {
 		return nil, err
+	}
+	if s.Refuse != nil {
+		if err := s.Refuse(d.Tenant, doc); err != nil {
+			return nil, err
+		}
 	}
 	if d.Tenant == tenant.Platform {
 		return doc.complete()

@@ -48,6 +48,7 @@ type Config struct {
 	OwnNames     []string       // further names that mean ourselves in an MX record
 	OwnAddresses []netip.Addr   // addresses on which our MX listens
 	Dialer       *egress.Dialer // of a customer-directed destination
+	Relays       *egress.Dialer // of the hosts that the operator routes to by name; nil: there are none
 	Resolver     Resolver
 	Sources      map[string]Source              // by pool name
 	Floor        func(ids.Tenant) deliver.Floor // what a customer's policy asks; nil asks nothing

@@ -10,6 +10,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/outcome"
+	"mailvow/internal/keep/egress"
 	"mailvow/internal/standard/smtp"
 )
 
@@ -83,12 +84,8 @@ func (c *Courier) connect(ctx context.Context, d *delivery, to target, k key, us
 		return nil, err
 	}
 	source := c.config.Sources[k.source]
-	dialer := c.config.Dialer
-	if source.Address.IsValid() {
-		dialer = dialer.From(source.Address)
-	}
 	at := c.config.Clock.Now()
-	conn, err := dialer.Dial(ctx, "tcp", to.addr)
+	conn, err := c.dial(ctx, source, to)
 	if err != nil {
 		c.open.Leave()
 		d.before = append(d.before, outcome.Step{At: at, Took: c.config.Clock.Now().Sub(at), Got: unreachable(err, to)})
@@ -108,6 +105,21 @@ func (c *Courier) connect(ctx context.Context, d *delivery, to target, k key, us
 	}
 	c.metrics.opening(client.TLS())
 	return &session{Client: client, key: k, opened: at, leave: c.open.Leave}, nil
+}
+
+// dial connects as what the host is: one that the operator routes to by name, or
+// one that a customer or DNS directs mail to.
+func (c *Courier) dial(ctx context.Context, source Source, to target) (net.Conn, error) {
+	from := func(d *egress.Dialer) *egress.Dialer {
+		if source.Address.IsValid() {
+			return d.From(source.Address)
+		}
+		return d
+	}
+	if r := c.config.Relays; r != nil && r.Lists(to.host.String()) {
+		return from(r).DialAt(ctx, "tcp", to.host.String(), to.addr)
+	}
+	return from(c.config.Dialer).Dial(ctx, "tcp", to.addr)
 }
 
 // place takes one of the open connections' places, an idle one's if need be.
