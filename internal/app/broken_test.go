@@ -266,6 +266,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cl-dsn", before: instead(deliver.Local, liar), says: "the sender was not told"},
 		{id: "cl-minimise", after: statement("create table diary (day int, secret text)"), says: "diary.day, diary.secret"},
 		{id: "ca-ropa", after: statement("create table diary (day int, secret text)"), says: "does not list diary.day, diary.secret"},
+		{id: "ca-rbac", after: statement("create trigger promote after insert on access_user begin update access_user set role = 'owner' where id = new.id; end"), says: "is not refused to the role admin"},
 		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
 		{id: "ca-transit", after: plainDoor, says: "mx: TLS 1.2 does not come about"},

@@ -89,7 +89,7 @@ func (h *House) openControls() (err error) {
 		Folders: []string{h.paths().root}, Columns: h.db.Columns, Inventory: h.inventory, Clock: h.Clock,
 		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm,
 		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
-		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson,
+		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson, Pass: h.canaryPass,
 		Floors: func() policy.TLS { return h.floors().of(0) }, Below: func() int64 { return h.handshakes.below.Load() },
 		Certificate: func() (*tls.Certificate, error) { return madeUp(h.Clock, "sink.invalid") },
 		Console:     h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
@@ -242,9 +242,15 @@ func (h *House) releaseCanary(ctx context.Context, in scope.Scope) error {
 
 // canaryPerson makes a user who chose a password. Another one is the customer's
 // owner, so that this one can be removed.
-func (h *House) canaryPerson(ctx context.Context, c probes.Canary, email address.Address, password string) error {
-	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: access.Viewer, Password: password})
+func (h *House) canaryPerson(ctx context.Context, c probes.Canary, email address.Address, role access.Role, password string) error {
+	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: role, Password: password})
 	return err
+}
+
+// canaryPass makes a token of one scope, which ends with the day.
+func (h *House) canaryPass(ctx context.Context, c probes.Canary, s access.Scope) (string, error) {
+	_, secret, err := h.access.AddToken(ctx, access.House(), c.Tenant, "canary "+string(s), []access.Scope{s}, h.Clock.Now().Add(24*time.Hour))
+	return secret, err
 }
 
 // storedForm reads how a waiting message lies in the store.

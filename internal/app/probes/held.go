@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/access"
 )
 
 // unreviewed is how far off the canary's review is: nobody makes it.
@@ -65,7 +66,7 @@ func (s *Server) held(ctx context.Context) (pledge.Status, string, error) {
 // holdOwner makes the user who answers for the hold.
 func (x *scene) holdOwner(ctx context.Context) (string, error) {
 	email := x.at("owner-", x.Domain)
-	if err := x.Person(ctx, x.Canary, email, "the owner of the hold "+x.word); err != nil {
+	if err := x.Person(ctx, x.Canary, email, access.Viewer, "the owner of the hold "+x.word); err != nil {
 		return "", err
 	}
 	var list struct {

@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -41,7 +42,7 @@ func (s *Server) minimise(ctx context.Context) (pledge.Status, string, error) {
 func (s *Server) passwords(ctx context.Context) (pledge.Status, string, error) {
 	v, err := on(ctx, s, func(x *scene) (verdict, error) {
 		person, password := x.at("person-", x.Domain), "a canary sings "+rand.Text()
-		if err := s.Person(ctx, x.Canary, person, password); err != nil {
+		if err := s.Person(ctx, x.Canary, person, access.Viewer, password); err != nil {
 			return verdict{}, err
 		}
 		count, seen := 0, false

@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
@@ -85,8 +86,10 @@ type Server struct {
 	Periods func(context.Context) ([]retain.State, error)
 	// Hashes gives the stored form of every chosen password; Cost checks one.
 	Hashes func(context.Context, func(phc string) error) error
-	// Person makes a user of the canary's with a chosen password.
-	Person func(ctx context.Context, c Canary, email address.Address, password string) error
+	// Person makes a user of the canary's with a chosen password; Pass makes a token
+	// of one scope.
+	Person func(ctx context.Context, c Canary, email address.Address, role access.Role, password string) error
+	Pass   func(context.Context, Canary, access.Scope) (string, error)
 	// Staff makes one of the operator's people and signs them in, until undone.
 	Staff func(ctx context.Context) (Colleague, func(), error)
 	// Attests is what people attest; Providers are those whose machines or services
@@ -179,6 +182,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cj-retention", s.retention},
 		probe{"cl-minimise", s.minimise},
 		probe{"ca-ropa", s.record},
+		probe{"ca-rbac", s.roles},
 		probe{"mb-csrf", s.crossSite},
 		probe{"mb-tls", s.handshakes},
 		probe{"ca-transit", s.transit},

@@ -11,6 +11,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/protect/access"
 )
 
 // crossSite signs a person in and lets another site's page, as a browser would
@@ -18,7 +19,7 @@ import (
 func (s *Server) crossSite(ctx context.Context) (pledge.Status, string, error) {
 	v, err := on(ctx, s, func(x *scene) (verdict, error) {
 		person, password := x.at("person-", x.Domain), "a canary sings "+rand.Text()
-		if err := s.Person(ctx, x.Canary, person, password); err != nil {
+		if err := s.Person(ctx, x.Canary, person, access.Viewer, password); err != nil {
 			return verdict{}, err
 		}
 		status, cookie, err := x.browse(ctx, http.MethodPost, nil, map[string]string{"email": person.Text(), "password": password})
