@@ -32,6 +32,7 @@ import (
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/onward"
 )
 
 // courier is a courier that a test bends.
@@ -221,6 +222,35 @@ func boaster(_ *testing.T, h *House) {
 	}
 }
 
+// deaf makes nobody be told of what became of a person's data.
+func deaf(_ *testing.T, h *House) {
+	h.onward.Got = func(context.Context, pledge.Subject, func(onward.Endpoint) error) error { return nil }
+}
+
+// unfiltered makes restrictions forgotten as they are written.
+func unfiltered(t *testing.T, h *House) {
+	statement("create trigger lose after insert on suppression begin delete from suppression where id = new.id; end")(t, h)
+}
+
+// leaky puts a door before the server whose public page says whom it knows.
+func leaky(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/privacy" && r.Method == http.MethodPost {
+			b, _ := io.ReadAll(r.Body)
+			if r.Body = io.NopCloser(bytes.NewReader(b)); bytes.Contains(b, []byte("nobody-")) {
+				http.Error(w, "We do not know this address.", http.StatusNotFound)
+				return
+			}
+		}
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to); p.Out.Host = p.In.Host }}).ServeHTTP(w, r)
+	}))
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
 // overdue leaves a record of 1970 that nobody can delete.
 func overdue(t *testing.T, h *House) {
 	statement("create trigger keep before delete on history begin select raise(ignore); end")(t, h)
@@ -283,6 +313,12 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "ca-security-contact", before: instead(deliver.Cases, liar), says: "opened no case that was confirmed"},
 		{id: "cj-intake", before: func(_ *testing.T, h *House) { h.desk.operator = nil }, says: "is not taken"},
 		{id: "mb-dpo", before: instead(deliver.Cases, liar), says: "opened no case that was confirmed"},
+		{id: "ca-rights", after: forgetful, says: "the certificate counts nothing erased from message records"},
+		{id: "cj-rights", after: deaf, says: "the request says of who was told []"},
+		{id: "mb-rights7", after: unfiltered, says: "after restriction mail to the person is deferred"},
+		{id: "cl-rights", after: leaky, says: "the public page tells a known address from an unknown one"},
+		{id: "mb-ccpa", after: statement("create trigger slow after insert on request_share begin update request_share set due = due + 864000000000 where request = new.request; end"), says: "the answer is due"},
+		{id: "mb-erase", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "a record whose period is over answers 200"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 		{id: "cm-subprocessors", after: ungoverned, says: "that no sub-processor covers was let out"},
 		{id: "ca-subprocessor-notice", after: statement("create trigger hurry after insert on supply_version begin update supply_version set effective = announced where processor = new.processor; end"), says: "that is only announced was let out"},

@@ -70,7 +70,8 @@ func (c *canary) is() ids.Tenant {
 	return c.tenant
 }
 
-// route implements route.Table.First.
+// route implements route.Table.First: of the canary's mail, and of letters of this
+// server's to the canary.
 func (c *canary) route(t ids.Tenant, recipient address.Address) (deliver.Route, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,10 +85,10 @@ func (c *canary) route(t ids.Tenant, recipient address.Address) (deliver.Route, 
 // openControls makes the catalogue and its probes, which act on this process.
 func (h *House) openControls() (err error) {
 	s := &probes.Server{
-		Hostname: h.Config.Hostname, Doors: map[string]string{}, Knock: h.gate.Knock, SendTo: h.canary.sendTo,
+		Hostname: h.Config.Hostname, Doors: map[string]string{}, Knock: h.gate.Knock, KnockFrom: h.gate.KnockFrom, SendTo: h.canary.sendTo,
 		Lend:    func(l netip.AddrPort) (func(), error) { return h.gate.Lend(l) },
 		Folders: []string{h.paths().root}, Columns: h.db.Columns, Inventory: h.inventory, Clock: h.Clock,
-		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm,
+		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm, Records: h.storedRecords,
 		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
 		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson, Pass: h.canaryPass,
 		Floors: func() policy.TLS { return h.floors().of(0) }, Below: func() int64 { return h.handshakes.below.Load() },
@@ -198,7 +199,7 @@ func (h *House) clearCanary(ctx context.Context, c probes.Canary, traces []addre
 	for _, a := range traces {
 		errs = append(errs, h.persons.Forget(ctx, pledge.Subject{Scope: in, Address: a}), h.cases.Forget(ctx, a))
 	}
-	errs = append(errs, h.clearLetters(ctx, traces))
+	errs = append(errs, h.clearLetters(ctx, traces), h.onward.Drop(ctx, c.Tenant), h.suppress.Drop(ctx, c.Tenant))
 	return errors.Join(slices.DeleteFunc(errs, func(e error) bool { return fault.Is(e, fault.NotFound) || fault.Is(e, fault.Conflict) })...)
 }
 
@@ -263,6 +264,19 @@ func (h *House) storedForm(ctx context.Context, m ids.Message) (probes.Ciphertex
 		return x, fault.Wrap(err, "read a sealed message")
 	}
 	return x, fault.Wrap(set.One(ctx, "body", []any{int64(m)}, &x.Body), "read a sealed body")
+}
+
+// storedRecords reads how a message's record lies in the store.
+func (h *House) storedRecords(ctx context.Context, m ids.Message) ([][]byte, error) {
+	var list [][]byte
+	err := h.db.Set("flow/history").Each(ctx, "of_message", []any{int64(m), 1, int64(0)}, func(scan func(...any) error) error {
+		var pos, id, message, recipient, owner, direction, kind, at, attempt int64
+		var sealed []byte
+		err := scan(&pos, &id, &message, &recipient, &owner, &direction, &kind, &at, &attempt, &sealed)
+		list = append(list, bytes.Clone(sealed))
+		return err
+	})
+	return list, fault.Wrap(err, "read a sealed record")
 }
 
 func (h *House) eraseForProbe(ctx context.Context, c probes.Canary, person address.Address) ([]byte, error) {

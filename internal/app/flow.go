@@ -89,7 +89,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	}
 	post := webhook.New(webhook.Config{Dialer: hooks, Clock: h.Clock})
 	h.onClose(func() error { post.Close(); return nil })
-	couriers[deliver.Webhook] = post
+	couriers[deliver.Webhook], h.hooks = post, post
 	couriers[deliver.Caught] = caught.New(h.inbox, h.Clock)
 	if h.Config.Observe.OTLP != "" {
 		for kind, c := range couriers {

@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/base/service"
 	"mailvow/internal/door/certificates"
 	"mailvow/internal/flow/deliver/remote"
+	"mailvow/internal/flow/deliver/webhook"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/inbox"
 	"mailvow/internal/flow/intake"
@@ -76,6 +77,7 @@ type House struct {
 	intake  *intake.Intake
 	inbox   *inbox.Inbox
 	courier *remote.Courier
+	hooks   *webhook.Courier
 
 	suppress *suppress.Store
 	tally    *tally.Tally

@@ -196,6 +196,7 @@ func (h *House) startNodes() {
 		h.parts.Go("jobs", h.runner().Run)
 		h.startBackups()
 		h.duty("requests", h.repeat("see to requests", casesEvery, h.cases.Tick))
+		h.duty("notices", h.tellRecipients)
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
 }

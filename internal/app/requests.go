@@ -38,6 +38,27 @@ func (r requests) Export(ctx context.Context, s pledge.Subject, by access.Princi
 	return shownSubjects{r.subjects, r.House}.Export(ctx, s, actor(by), subject.Lines, w)
 }
 
+// Archive implements httpapi.Subjects.
+func (r requests) Archive(ctx context.Context, s pledge.Subject, by access.Principal) (func(io.Writer) error, error) {
+	if _, err := (shownSubjects{r.subjects, r.House}).saw(ctx, s); err != nil {
+		return nil, err
+	}
+	a, err := r.subjects.Prepare(ctx, s, actor(by))
+	if err != nil {
+		return nil, err
+	}
+	return func(w io.Writer) error { _, err := a.Write(ctx, w); return err }, nil
+}
+
+// customerName is what a customer is called, or nothing where it is gone.
+func (h *House) customerName(id ids.Tenant) string {
+	t, err := h.tenants.Get(context.Background(), scope.Tenant(id), id)
+	if err != nil {
+		return ""
+	}
+	return t.Name
+}
+
 // Correct implements httpapi.Subjects.
 func (r requests) Correct(ctx context.Context, s pledge.Subject, by access.Principal, c pledge.Correction) (int, error) {
 	return r.subjects.Correct(ctx, s, actor(by), c)

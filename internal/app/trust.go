@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
@@ -34,6 +35,8 @@ type trust struct {
 	subjects  *subject.Desk
 	eraser    *erase.Eraser
 	cases     *request.Desk
+	onward    *onward.Desk
+	planned   chan struct{} // a notice was
 	retention *retain.Engine
 	holds     *hold.Store
 	documents *document.Store
@@ -62,14 +65,19 @@ func (h *House) openTrust(ctx context.Context) error {
 	h.holds = hold.New(hold.Config{
 		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
-	holders := []pledge.Holder{h.holds, h.cases, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
-	h.subjects = subject.New(subject.Config{Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock})
+	h.openOnward()
+	holders := []pledge.Holder{h.holds, h.cases, h.onward, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
+	h.subjects = subject.New(subject.Config{
+		Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Inventory: h.inventory, Policy: h.policyLabel, Name: h.customerName,
+		Handed: h.handedTo, Tell: h.tellOnward,
+	})
 	h.eraser = erase.New(erase.Config{
-		Holders: holders, Hold: h.holds.Preserve, Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
+		Holders: holders, Hold: h.holds.Preserve, Tell: h.tellOnward,
+		Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,
 		Ledger: ledger, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 		Policy: h.policyLabel,
 	})
-	h.cases.Subjects, h.cases.Eraser = h.subjects, h.eraser
+	h.cases.Subjects, h.cases.Eraser, h.cases.Told = h.subjects, h.eraser, h.onward
 	h.openLawful()
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
@@ -113,6 +121,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
 		{Category: "requests of persons", Purge: common(h.cases.Purge), Oldest: h.cases.Oldest},
+		{Category: "notices to recipients", Purge: common(h.onward.Purge), Oldest: h.onward.Oldest},
 		{Category: "counts", Purge: h.tally.Purge},
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
 		{Category: attest.Category, Purge: common(h.attests.Purge), Oldest: h.attests.Oldest},

@@ -64,7 +64,8 @@ func (c *subjectFind) Run(ctx context.Context, t *Terminal) error {
 
 type subjectExport struct {
 	person
-	Text bool   `help:"For people to read, instead of lines of JSON."`
+	Text bool   `help:"For people to read, instead of lines of JSON." xor:"form"`
+	Zip  bool   `help:"One archive: a page to read, JSON and CSV of each category, waiting mail, a manifest with hashes. So is every file whose name ends in .zip." xor:"form"`
 	Out  string `help:"The file to write; without it standard output." placeholder:"FILE"`
 }
 
@@ -80,8 +81,11 @@ func (c *subjectExport) Run(ctx context.Context, t *Terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	format := subject.Lines
-	if c.Text {
+	switch {
+	case c.Text:
 		format = subject.Text
+	case c.Zip, strings.HasSuffix(c.Out, ".zip"):
+		format = subject.Zip
 	}
 	return admin.Stream(ctx, server, admin.SubjectExport, admin.SubjectExportOf{SubjectRef: c.ref(), Format: format}, w)
 }

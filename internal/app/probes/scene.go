@@ -30,8 +30,9 @@ type scene struct {
 	endpoint *endpoint
 	web      *http.Client
 	base     string
-	secret   string // of the endpoint's route
-	route    string // its id
+	secret   string            // of the endpoint's route
+	route    string            // its id
+	persons  []address.Address // who is to be forgotten besides
 	undo     []func()
 }
 
@@ -98,7 +99,7 @@ func (x *scene) close(ctx context.Context) error {
 	if x.Tenant == 0 {
 		return nil
 	}
-	return x.Clear(ctx, x.Canary, []address.Address{x.sender(), x.inbound(), x.outward()})
+	return x.Clear(ctx, x.Canary, append(x.persons, x.sender(), x.inbound(), x.outward()))
 }
 
 // on runs a probe in a scene of its own.
@@ -188,12 +189,15 @@ type shown struct {
 		Attempts int        `json:"attempts"`
 		Next     *time.Time `json:"next_attempt_at"`
 	} `json:"recipients"`
-	Timeline []struct {
-		Kind  string `json:"kind"`
-		Reply string `json:"reply"`
-	} `json:"timeline"`
-	Inbound map[string]any `json:"inbound"`
-	Content bool           `json:"has_content"`
+	Timeline []happened     `json:"timeline"`
+	Inbound  map[string]any `json:"inbound"`
+	Content  bool           `json:"has_content"`
+}
+
+// happened is one line of its timeline.
+type happened struct {
+	Kind  string `json:"kind"`
+	Reply string `json:"reply"`
 }
 
 func (x *scene) message(ctx context.Context, id ids.Message) (shown, int, error) {

@@ -38,6 +38,9 @@ type Server struct {
 	Doors map[string]string
 	// Knock connects to a door.
 	Knock func(ctx context.Context, addr string) (net.Conn, error)
+	// KnockFrom does so from an address of this machine's own network, where the
+	// door is in it, as somebody of another network would.
+	KnockFrom func(ctx context.Context, addr string, from netip.Addr) (net.Conn, error)
 	// Lend lets the server's couriers reach a listener of the probe's.
 	Lend func(netip.AddrPort) (func(), error)
 	// SendTo makes the canary's mail to a domain go to an address, until undone.
@@ -59,6 +62,8 @@ type Server struct {
 	Clear func(context.Context, Canary, []address.Address) error
 	// Stored is the sealed form of a message that waits, as it lies in the store.
 	Stored func(context.Context, ids.Message) (Ciphertext, error)
+	// Records are the sealed rows of a message's record, as they lie in the store.
+	Records func(context.Context, ids.Message) ([][]byte, error)
 	// KeyUntil is by when the key is destroyed that opens a waiting message;
 	// TransitKeys counts such keys, of every customer, and those that are past their
 	// time; Opens tries a recorded key with today's key store.
@@ -183,6 +188,12 @@ func All(s *Server) []pledge.Probe {
 		probe{"cl-minimise", s.minimise},
 		probe{"ca-ropa", s.record},
 		probe{"ca-rbac", s.roles},
+		probe{"ca-rights", s.rights("access", "rectification", "portability", "objection", "erasure")},
+		probe{"cj-rights", s.rights("access", "rectification", "portability", "objection", "erasure")},
+		probe{"mb-rights7", s.rights("access", "rectification", "restriction", "portability", "objection", "withdrawal", "erasure")},
+		probe{"cl-rights", s.withoutAccount},
+		probe{"mb-ccpa", s.california},
+		probe{"mb-erase", s.expired},
 		probe{"mb-csrf", s.crossSite},
 		probe{"mb-tls", s.handshakes},
 		probe{"ca-transit", s.transit},

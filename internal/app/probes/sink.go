@@ -21,6 +21,7 @@ type sink struct {
 	mu       sync.Mutex
 	refusal  string      // answers RCPT; "" takes the recipient
 	secured  *tls.Config // nil offers no TLS
+	letters  bool        // what has no sender is taken in any case
 	refused  int
 	taken    []taken
 	wg       sync.WaitGroup
@@ -56,7 +57,14 @@ func (s *sink) close() {
 func (s *sink) refuse(reply string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusal = reply
+	s.refusal, s.letters = reply, false
+}
+
+// refuseMail refuses what has a sender. Letters of this server's have none.
+func (s *sink) refuseMail(reply string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal, s.letters = reply, true
 }
 
 // messages are those that were taken, and how many recipients were refused.
@@ -94,7 +102,7 @@ func (s *sink) serve() {
 
 func (s *sink) converse(conn net.Conn) {
 	c := textproto.NewConn(conn)
-	to := ""
+	to, from := "", ""
 	s.mu.Lock()
 	secured := s.secured
 	s.mu.Unlock()
@@ -121,10 +129,13 @@ func (s *sink) converse(conn net.Conn) {
 				return
 			}
 			answer = "250-sink.invalid\r\n250-8BITMIME\r\n250 SMTPUTF8"
+		case "MAIL":
+			_, from, _ = strings.Cut(rest, "<")
+			from, _, _ = strings.Cut(from, ">")
 		case "RCPT":
 			_, to, _ = strings.Cut(rest, "<")
 			to, _, _ = strings.Cut(to, ">")
-			answer = s.recipient(answer)
+			answer = s.recipient(from, answer)
 		case "DATA":
 			if c.PrintfLine("354 go on") != nil {
 				return
@@ -143,10 +154,10 @@ func (s *sink) converse(conn net.Conn) {
 	}
 }
 
-func (s *sink) recipient(yes string) string {
+func (s *sink) recipient(from, yes string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refusal != "" {
+	if s.refusal != "" && (from != "" || !s.letters) {
 		s.refused++
 		return s.refusal
 	}

@@ -35,6 +35,7 @@ import (
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/link"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
@@ -46,7 +47,7 @@ import (
 func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
-		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, request.Schema, clearance.Schema,
+		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, onward.Schema, request.Schema, clearance.Schema,
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, attest.Schema, finding.Schema, lawful.Schema, supply.Schema, httpapi.Schema, certificates.Schema,
 		document.Schema,
 	}
@@ -56,7 +57,7 @@ func Schemas() []db.Schema {
 func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
-		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, erase.Declaration, request.Declaration, backup.Declaration, clearance.Declaration,
+		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, onward.Declaration, erase.Declaration, request.Declaration, backup.Declaration, clearance.Declaration,
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, attest.Declaration, finding.Declaration, lawful.Declaration, supply.Declaration, httpapi.Declaration, certificates.Declaration, House,
 		document.Declaration,
 	}

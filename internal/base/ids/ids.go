@@ -55,6 +55,7 @@ type (
 	alertKind       struct{}
 	processorKind   struct{}
 	objectionKind   struct{}
+	onwardKind      struct{}
 )
 
 func (tenantKind) Prefix() string      { return "ten" }
@@ -88,6 +89,7 @@ func (lawfulKind) Prefix() string      { return "law" }
 func (alertKind) Prefix() string       { return "alr" }
 func (processorKind) Prefix() string   { return "spr" }
 func (objectionKind) Prefix() string   { return "obj" }
+func (onwardKind) Prefix() string      { return "onw" }
 
 // The identifiers of the house.
 type (
@@ -123,6 +125,7 @@ type (
 	// SubProcessor is an entry of their register, Objection a customer's to a change of it.
 	SubProcessor = ID[processorKind]
 	Objection    = ID[objectionKind]
+	Onward       = ID[onwardKind] // one recipient of data who is told what became of it
 )
 
 const (

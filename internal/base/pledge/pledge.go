@@ -66,6 +66,9 @@ type Category struct {
 	Period  Period
 	Found   string // how a subject is found in it: "keyed hash of the recipient"
 	Erasing Erasing
+	// Source says in words where the data comes from, and Recipients who gets it
+	// (GDPR Art. 15(1)(c) and (g)).
+	Source, Recipients string
 }
 
 // PlaceKind is a sort of store.
@@ -114,6 +117,8 @@ type Subject struct {
 	// The repeat of an erasure uses it, so that it takes nothing that the person
 	// sent or was sent after asking.
 	Before time.Time
+	// Case is the person's request that is being answered, or zero.
+	Case ids.Case
 }
 
 // Trace is one thing held about a subject, without its content.

@@ -38,6 +38,7 @@ var reading = map[string][]string{
 	"message/list": {ofRecords}, "message/show": {ofRecords, ofQueue}, "message/delete": {},
 	"subject/find": {reads.Any}, "subject/export": {reads.Any}, "subject/correct": {}, "subject/restrict": {}, "subject/erase": {},
 	"hold/add": {}, "hold/list": {ofHolds}, "hold/review": {ofHolds}, "hold/release": {ofHolds}, "hold/read": {ofHeld},
+	"onward/list": {}, "onward/retry": {}, "onward/settle": {}, // an endpoint's host, never the person
 	"request/list": {ofRequests}, "request/show": {ofRequests}, "request/decide": {ofRequests},
 	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
 	"finding/add": {}, "finding/list": {}, "finding/move": {},

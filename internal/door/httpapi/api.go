@@ -113,6 +113,7 @@ type Parts struct {
 	// Trust; each may be nil where this process does not have it.
 	Subjects  Subjects
 	Requests  Requests
+	Onward    Onward
 	Records   Records
 	Holds     Holds
 	Assurance Assurance
@@ -207,6 +208,7 @@ func (a *API) routes() {
 	a.assuranceRoutes()
 	a.lawfulRoutes()
 	a.grantRoutes()
+	a.noticeRoutes()
 	a.plainRoutes()
 }
 

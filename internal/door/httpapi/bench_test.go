@@ -121,6 +121,10 @@ func (desk) Export(_ context.Context, s pledge.Subject, _ access.Principal, w io
 	return io.WriteString(w, `{"address":"`+s.Address.Text()+`"}`)
 }
 
+func (desk) Archive(_ context.Context, s pledge.Subject, _ access.Principal) (func(io.Writer) error, error) {
+	return func(w io.Writer) error { _, err := io.WriteString(w, "PK"+s.Address.Text()); return err }, nil
+}
+
 func (desk) Correct(context.Context, pledge.Subject, access.Principal, pledge.Correction) (int, error) {
 	return 1, nil
 }
@@ -198,7 +202,7 @@ func road(t testing.TB, p *Parts) {
 	must(t, err)
 	_, err = words.Open(t.Context(), p.History, p.DB, p.Vault, p.IDs, p.Clock)
 	must(t, err)
-	p.Subjects, p.Records, p.Controls, p.Backups, p.Requests = desk{}, desk{}, desk{}, desk{}, &caseShelf{ids: p.IDs}
+	p.Subjects, p.Records, p.Controls, p.Backups, p.Requests, p.Onward = desk{}, desk{}, desk{}, desk{}, &caseShelf{ids: p.IDs}, &noticeShelf{ids: p.IDs}
 	p.Retention = kept{
 		{Category: "letters", Status: retain.Failing, Period: 48 * time.Hour, Problem: "The purge failed (unavailable); the server's log says why."},
 		{Category: "trace keys", Status: retain.Kept, Period: 36 * time.Hour, Ran: lab.Epoch, Purged: 3, Gone: lab.Epoch, Total: 9},

@@ -108,7 +108,11 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 		if err != nil {
 			return nil, err
 		}
-		out.Body.Alerts = append(out.Body.Alerts, held...)
+		notices, err := a.lateNotices(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Alerts = append(append(out.Body.Alerts, held...), notices...)
 	}
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))

@@ -181,6 +181,9 @@ var things = map[string]thing{
 		must(t, err)
 		return g.ID.String()
 	},
+	"/v1/onward/{id}": func(_ testing.TB, b *bench, in ids.Tenant) string {
+		return b.parts.Onward.(*noticeShelf).add(in).String() //nolint:forcetypeassert // the bench's own
+	},
 	"/v1/customers/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		c, err := b.parts.Tenants.Add(t.Context(), "X", "test")
 		must(t, err)
@@ -232,6 +235,7 @@ var bodies = map[string]string{
 	"pause-queue":           `{"domain":"example.net","reason":"a test"}`,
 	"find-subject":          `{"address":"bob@example.net"}`,
 	"export-subject":        `{"address":"bob@example.net"}`,
+	"archive-subject":       `{"address":"bob@example.net"}`,
 	"correct-subject":       `{"address":"bob@example.net","field":"name","value":"Bob"}`,
 	"restrict-subject":      `{"address":"bob@example.net","on":true}`,
 	"erase-subject":         `{"address":"bob@example.net","reason":"asked"}`,

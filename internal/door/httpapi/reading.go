@@ -50,7 +50,8 @@ var reading = map[string][]string{
 	"list-routes": {ofRoutes}, "get-route": {ofRoutes}, "change-route": {ofRoutes}, "create-route": {}, "delete-route": {},
 	"list-holds": {ofHolds}, "get-hold": {ofHolds}, "review-hold": {ofHolds}, "release-hold": {ofHolds}, "create-hold": {}, "read-hold": {ofHeld},
 	"list-requests": {ofRequests}, "get-request": {ofRequests}, "decide-request": {ofRequests}, "enter-request": {},
-	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
+	"list-onward": {}, "get-onward": {}, "retry-onward": {}, "settle-onward": {}, // an endpoint's host, never the person
+	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
 	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
 	"list-findings": {}, "create-finding": {}, "move-finding": {},
 	"list-lawful-requests": {}, "create-lawful-request": {}, "decide-lawful-request": {}, "export-for-authority": {reads.Any}, "get-transparency": {},

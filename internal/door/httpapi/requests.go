@@ -38,6 +38,7 @@ type Request struct {
 	ConfirmedAt *time.Time     `json:"confirmed_at"`
 	EndedAt     *time.Time     `json:"ended_at"`
 	Shares      []RequestShare `json:"shares" nullable:"false" doc:"Each customer who holds something decides on its own."`
+	Told        []OnwardNotice `json:"told" nullable:"false" doc:"The endpoints that got the person's data and were told what became of it."`
 }
 
 // RequestShare is one customer's part of a request.
@@ -84,11 +85,13 @@ func (a *API) requestRoutes() {
 	register(a, op{id: "decide-request", method: http.MethodPost, path: "/v1/requests/{id}/decide", summary: "Accept and carry out, refuse, or extend; the person is told", tag: tag, needs: p, quiet: true, status: http.StatusOK}, a.decideRequest)
 }
 
-func (a *API) viewRequest(c rights.Case) Request {
+func (a *API) viewRequest(ctx context.Context, in scope.Scope, c rights.Case) (Request, error) {
 	v := Request{
 		ID: c.ID.String(), Kind: string(c.Kind), Law: c.Law.Name, Source: string(c.Source), State: string(c.State), Address: c.Address.Text(), Note: c.Note,
 		ReceivedAt: c.Received.UTC(), ProvedAt: when(c.Proved), ConfirmBy: when(c.ConfirmBy()), ConfirmedAt: when(c.Confirmed), EndedAt: when(c.Ended), Shares: []RequestShare{},
 	}
+	told, err := a.told(ctx, in, c.ID)
+	v.Told = told
 	now := a.parts.Clock.Now()
 	for i := range c.Shares {
 		s := &c.Shares[i]
@@ -97,16 +100,32 @@ func (a *API) viewRequest(c rights.Case) Request {
 			DecidedAt: when(s.Decided), Reason: s.Reason, ResultEnds: when(s.Until),
 		})
 	}
-	return v
+	return v, err
+}
+
+func (a *API) oneRequest(ctx context.Context, in scope.Scope, c rights.Case) (*requestOut, error) {
+	v, err := a.viewRequest(ctx, in, c)
+	return &requestOut{v}, err
 }
 
 func (a *API) listRequests(ctx context.Context, who Asker, in *Paging) (*pageOut[Request], error) {
 	if a.parts.Requests == nil {
 		return nil, absent()
 	}
-	return pageOf(a, listing("requests", who), *in, func(before int64, limit int) ([]rights.Case, error) {
+	var wrong error
+	out, err := pageOf(a, listing("requests", who), *in, func(before int64, limit int) ([]rights.Case, error) {
 		return a.parts.Requests.List(ctx, who.Scope, ids.Case(before), limit)
-	}, func(c rights.Case) int64 { return int64(c.ID) }, a.viewRequest)
+	}, func(c rights.Case) int64 { return int64(c.ID) }, func(c rights.Case) Request {
+		v, err := a.viewRequest(ctx, who.Scope, c)
+		if err != nil {
+			wrong = err
+		}
+		return v
+	})
+	if err == nil {
+		err = wrong
+	}
+	return out, err
 }
 
 // personsRequest finds one in the asker's scope.
@@ -126,7 +145,7 @@ func (a *API) getRequest(ctx context.Context, who Asker, in *ByID) (*requestOut,
 	if err != nil {
 		return nil, err
 	}
-	return &requestOut{a.viewRequest(c)}, nil
+	return a.oneRequest(ctx, who.Scope, c)
 }
 
 func (a *API) enterRequest(ctx context.Context, who Asker, in *enterIn) (*requestOut, error) {
@@ -141,7 +160,7 @@ func (a *API) enterRequest(ctx context.Context, who Asker, in *enterIn) (*reques
 	if err != nil {
 		return nil, err
 	}
-	return &requestOut{a.viewRequest(c)}, nil
+	return a.oneRequest(ctx, who.Scope, c)
 }
 
 func (a *API) decideRequest(ctx context.Context, who Asker, in *decideIn) (*requestOut, error) {
@@ -167,7 +186,7 @@ func (a *API) decideRequest(ctx context.Context, who Asker, in *decideIn) (*requ
 	if err != nil {
 		return nil, err
 	}
-	return &requestOut{a.viewRequest(c)}, nil
+	return a.oneRequest(ctx, who.Scope, c)
 }
 
 // lateRequests are alerts for who answers requests.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
@@ -24,6 +26,8 @@ type Subjects interface {
 	Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, error)
 	// Export writes JSON lines and returns their number.
 	Export(ctx context.Context, s pledge.Subject, by access.Principal, w io.Writer) (int, error)
+	// Archive looks, and gives what writes one archive of everything.
+	Archive(ctx context.Context, s pledge.Subject, by access.Principal) (func(io.Writer) error, error)
 	Correct(ctx context.Context, s pledge.Subject, by access.Principal, c pledge.Correction) (int, error)
 	Restrict(ctx context.Context, s pledge.Subject, by access.Principal, on bool) (int, error)
 	// Erase returns the certificate as JSON.
@@ -119,6 +123,7 @@ func (a *API) trustRoutes() {
 	tag, p := "subjects", access.SubjectsManage
 	register(a, op{id: "find-subject", method: http.MethodPost, path: "/v1/subjects/find", summary: "What is held about a person", tag: tag, needs: p, quiet: true}, a.findSubject)
 	register(a, op{id: "export-subject", method: http.MethodPost, path: "/v1/subjects/export", summary: "A copy of everything held about a person (JSON lines)", tag: tag, needs: p, once: true, quiet: true}, a.exportSubject)
+	register(a, op{id: "archive-subject", method: http.MethodPost, path: "/v1/subjects/archive", summary: "One archive (ZIP) of everything held about a person: a page to read, JSON and CSV of each category, waiting mail, a manifest with hashes", tag: tag, needs: p, once: true, quiet: true}, a.archiveSubject)
 	register(a, op{id: "correct-subject", method: http.MethodPost, path: "/v1/subjects/correct", summary: "Replace a wrong value", tag: tag, needs: p, quiet: true}, a.correctSubject)
 	register(a, op{id: "restrict-subject", method: http.MethodPost, path: "/v1/subjects/restrict", summary: "Stop all processing of a person's data but storage", tag: tag, needs: p, quiet: true}, a.restrictSubject)
 	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
@@ -163,6 +168,27 @@ func (a *API) exportSubject(ctx context.Context, who Asker, in *findIn) (*stream
 		return nil, err
 	}
 	return download("application/jsonl", "export.jsonl", int64(copied.Len()), &copied, io.NopCloser(nil)), nil
+}
+
+// archiveSubject streams. What fails before the first byte is a problem; an
+// archive that breaks off has no directory and opens nowhere.
+func (a *API) archiveSubject(ctx context.Context, who Asker, in *findIn) (*stream, error) {
+	s, err := a.subject(who, in.Body.Address)
+	if err != nil {
+		return nil, err
+	}
+	write, err := a.parts.Subjects.Archive(ctx, s, who.Principal)
+	if err != nil {
+		return nil, err
+	}
+	out := download("application/zip", "person.zip", -1, nil, nil)
+	out.Body = func(to huma.Context) {
+		if err := write(to.BodyWriter()); err != nil {
+			report(ctx, a.log, "archive-subject", err)
+			panic(http.ErrAbortHandler)
+		}
+	}
+	return out, nil
 }
 
 type bounded struct {

@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/subject"
 )
@@ -55,7 +56,7 @@ func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	}
 	var err error
 	p.pages, err = template.New("").Funcs(template.FuncMap{
-		"day": func(t time.Time) string { return t.UTC().Format("2 January 2006") }, "state": stateWords,
+		"day": func(t time.Time) string { return t.UTC().Format("2 January 2006") }, "state": stateWords, "told": toldWords,
 	}).ParseFS(privacyFiles, "privacy/pages.html")
 	if err != nil {
 		return nil, fault.Because(fault.Internal, err, "")
@@ -64,6 +65,7 @@ func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	mux.HandleFunc("GET /privacy", func(w http.ResponseWriter, _ *http.Request) { p.form(w, http.StatusOK, form{}) })
 	mux.HandleFunc("POST /privacy", p.ask)
 	mux.HandleFunc("GET /privacy/style.css", style)
+	mux.HandleFunc("GET "+GPCPath, globalPrivacy)
 	mux.HandleFunc("GET "+request.ProofPath+"{link}", p.confirm)
 	mux.HandleFunc("POST "+request.ProofPath+"{link}", p.prove)
 	mux.HandleFunc("GET "+request.CasePath+"{link}", p.standing)
@@ -83,6 +85,16 @@ func (p *Privacy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	p.mux.ServeHTTP(w, r)
+}
+
+// GPCPath is where a site says that it honours Global Privacy Control.
+const GPCPath = "/.well-known/gpc.json"
+
+// globalPrivacy says so: nothing here is sold or shared, with the signal or
+// without it (globalprivacycontrol.github.io/gpc-spec, section 4).
+func globalPrivacy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"gpc": true, "lastUpdate": "2026-11-22"}`+"\n") // the peer went
 }
 
 func style(w http.ResponseWriter, _ *http.Request) {
@@ -108,6 +120,19 @@ func stateWords(s request.State) string {
 	case request.Unproved, request.Lapsed:
 	}
 	return "Nobody confirmed this request"
+}
+
+func toldWords(n onward.Notice) string {
+	switch n.State {
+	case onward.Acknowledged:
+		return "acknowledged on " + n.Ended.UTC().Format("2 January 2006")
+	case onward.Settled:
+		return "told by other means on " + n.Ended.UTC().Format("2 January 2006")
+	case onward.Unanswered:
+		return "did not answer within a month"
+	case onward.Open:
+	}
+	return "to acknowledge by " + n.Due.UTC().Format("2 January 2006")
 }
 
 // form is what the form shows.
@@ -239,6 +264,8 @@ func (p *Privacy) fetch(w http.ResponseWriter, r *http.Request) {
 		name, kind = "certificate.json", "application/json"
 	case r.PostFormValue("form") == string(subject.Lines):
 		format, name, kind = subject.Lines, "your-data.jsonl", "application/jsonl"
+	case r.PostFormValue("form") == string(subject.Zip):
+		format, name, kind = subject.Zip, "your-data.zip", "application/zip"
 	}
 	h := w.Header()
 	h.Set("Content-Type", kind)

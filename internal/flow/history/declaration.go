@@ -23,11 +23,13 @@ var Declaration = pledge.Declaration{
 			What: "of each message: envelope sender and recipients, sender IP, Message-ID, subject, date received, the server's " +
 				"response and the processing time; of outbound mail also size, tags, the host that answered and the number of attempts; " +
 				"when somebody acted on it by hand, in which capacity, and the reason given",
-			Purpose: "show a customer what happened to its mail, and find faults",
-			Basis:   pledge.Contract,
-			Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},
-			Found:   "keyed hash of the address in the look-up index",
-			Erasing: pledge.Anonymise,
+			Purpose:    "show a customer what happened to its mail, and find faults",
+			Basis:      pledge.Contract,
+			Period:     pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},
+			Found:      "keyed hash of the address in the look-up index",
+			Erasing:    pledge.Anonymise,
+			Source:     "the message itself and the servers that it came from and went to",
+			Recipients: "the customer whose mail it is; of the message, the hosts and endpoints that its record names",
 		},
 		{
 			Name: conversations, About: pledge.Correspondent,
@@ -37,6 +39,7 @@ var Declaration = pledge.Declaration{
 			Period:  pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the attempt"},
 			Found:   "the records of the person's messages name it",
 			Erasing: pledge.Anonymise,
+			Source:  "what this server and the receiving host said to each other",
 		},
 		{
 			Name: "history operation", About: pledge.Nobody,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
@@ -246,12 +247,82 @@ func (p *Holder) Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, er
 	return list, err
 }
 
-// HandOver implements pledge.Holder: each message's record, without the other
-// recipients (GDPR Art. 15(4)).
+// Reached gives each recipient of a customer's whose endpoint took mail that the
+// person is in, as sender or as recipient. One may be given more than once.
+func (p *Holder) Reached(ctx context.Context, s pledge.Subject, yield func(ids.Tenant, address.Address) error) error {
+	return p.trails(ctx, s, func(f Found, t *trail) error {
+		var all []string
+		for _, e := range t.events {
+			if e.Direction != Inbound {
+				return nil
+			}
+			if e.Kind == Accepted {
+				all = e.Detail.Recipients
+			}
+			if e.Kind != Delivered {
+				continue
+			}
+			to := e.Detail.Recipients
+			if len(to) == 0 {
+				to = all
+			}
+			for _, text := range to {
+				a, err := address.Parse(text)
+				if err != nil {
+					continue // redacted: nobody knows any more where it went
+				}
+				if err := yield(f.Tenant, a); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// HandOver implements pledge.Holder: each message's record and its conversations,
+// without the other recipients (GDPR Art. 15(4)).
 func (p *Holder) HandOver(ctx context.Context, s pledge.Subject, yield func(pledge.Record) error) error {
 	return p.trails(ctx, s, func(f Found, t *trail) error {
-		return yield(pledge.Record{Category: records, ID: f.Message.String(), At: t.events[0].At, Fields: t.fields(s)})
+		err := yield(pledge.Record{Category: records, ID: f.Message.String(), At: t.events[0].At, Fields: t.fields(s)})
+		if err != nil {
+			return err
+		}
+		return p.talks(ctx, f, t, yield)
 	})
+}
+
+// talks gives the conversations of a message.
+func (p *Holder) talks(ctx context.Context, f Found, t *trail, yield func(pledge.Record) error) error {
+	others := t.otherTexts()
+	seen := map[ids.Attempt]bool{0: true}
+	for _, e := range t.events {
+		if seen[e.Attempt] {
+			continue
+		}
+		seen[e.Attempt] = true
+		c, err := p.h.Conversation(ctx, scope.Tenant(f.Tenant), e.Attempt)
+		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Gone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		fields := map[string]string{"message": f.Message.String()}
+		for i, step := range c.Steps {
+			n := strconv.Itoa(i + 1)
+			if step.Sent != "" {
+				fields["step_"+n+"_sent"] = Without(step.Sent, others)
+			}
+			if step.Got != "" {
+				fields["step_"+n+"_got"] = Without(step.Got, others)
+			}
+		}
+		if err := yield(pledge.Record{Category: conversations, ID: e.Attempt.String(), At: e.At, Fields: fields}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fields are a record as its subject gets it.

@@ -284,6 +284,7 @@ func Declaration() pledge.Declaration {
 			Name: category, About: pledge.Correspondent, What: "messages that mailvow dev caught instead of sending", Purpose: "show developers what their program sends",
 			Basis: pledge.LegitimateInterest, Period: pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the message was caught"},
 			Found: "reading the newest 5,000 messages", Erasing: pledge.Delete,
+			Source: "the program that sent the message",
 		}},
 	}
 	d.Places = append(pledge.Columns(category, false, table, "id", "tenant", "size", "place"), pledge.Columns(category, true, table, "key", "sealed", "bytes")...)

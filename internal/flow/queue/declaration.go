@@ -19,12 +19,14 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{
 		{
 			Name: queued, About: pledge.Correspondent,
-			What:    "a message's bytes and envelope, its recipients with their routes and last replies, until the last recipient is settled",
-			Purpose: "deliver the message",
-			Basis:   pledge.Contract,
-			Period:  pledge.Period{From: "the last recipient is settled, after the queue's expiry at the latest unless a person holds it. What was settled within the hour after its acceptance has its keys destroyed within an hour after the end of that hour; the keys of what waited longer are destroyed a day after the expiry"},
-			Found:   "keyed hash of the address in the look-up index of the records, which name the message",
-			Erasing: pledge.Delete,
+			What:       "a message's bytes and envelope, its recipients with their routes and last replies, until the last recipient is settled",
+			Purpose:    "deliver the message",
+			Basis:      pledge.Contract,
+			Period:     pledge.Period{From: "the last recipient is settled, after the queue's expiry at the latest unless a person holds it. What was settled within the hour after its acceptance has its keys destroyed within an hour after the end of that hour; the keys of what waited longer are destroyed a day after the expiry"},
+			Found:      "keyed hash of the address in the look-up index of the records, which name the message",
+			Erasing:    pledge.Delete,
+			Source:     "who sent the message",
+			Recipients: "the recipients of the message, by their mail servers or the customer's endpoint",
 		},
 		{
 			Name: pauses, About: pledge.Nobody,

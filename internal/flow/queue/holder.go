@@ -154,8 +154,10 @@ func (p *Holder) Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, er
 	return []pledge.Trace{t}, nil
 }
 
-// HandOver implements pledge.Holder: each waiting message with its bytes.
+// HandOver implements pledge.Holder: each waiting message with its bytes, which
+// stand with the first of its recipients.
 func (p *Holder) HandOver(ctx context.Context, s pledge.Subject, yield func(pledge.Record) error) error {
+	var first waits
 	return p.each(ctx, s, func(w waits) error {
 		fields := map[string]string{"sender": w.env.Sender.Text(), "state": w.state.String(), "subject": w.env.Subject, "message_id": w.env.MessageID}
 		if same(w.Address, s.Address) || same(w.env.Sender, s.Address) {
@@ -166,7 +168,13 @@ func (p *Holder) HandOver(ctx context.Context, s pledge.Subject, yield func(pled
 				delete(fields, name)
 			}
 		}
-		return yield(pledge.Record{Category: queued, ID: w.id.String(), At: w.env.Received, Fields: fields, Content: p.content(w)})
+		r := pledge.Record{Category: queued, ID: w.id.String(), At: w.env.Received, Fields: fields}
+		if w.message == first.message {
+			fields["same_mail_as"] = first.id.String()
+		} else {
+			first, r.Content = w, p.content(w)
+		}
+		return yield(r)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/keep/db"
 )
@@ -119,6 +120,13 @@ func (s *Store) KeepAway(ctx context.Context, subject pledge.Subject) error {
 	}
 	_, err := s.Add(ctx, Suppression{Tenant: tenant, Address: subject.Address, Reason: Erased, Source: FromSubject})
 	return err
+}
+
+// Drop removes everything of a customer, what persons asked for too: the probes'
+// own.
+func (s *Store) Drop(ctx context.Context, tenant ids.Tenant) error {
+	err := s.db.Change(ctx, "drop suppressions", func(tx *db.Tx) error { _, err := tx.Do(ctx, s.set, "drop", tenant); return err })
+	return fault.Wrap(err, "drop suppressions")
 }
 
 var _ pledge.Holder = (*Store)(nil)

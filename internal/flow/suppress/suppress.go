@@ -49,6 +49,7 @@ var Declaration = pledge.Declaration{
 		Period:  pledge.Period{From: "its end, where it has one; else until it is lifted"},
 		Found:   "keyed hash of the address",
 		Erasing: pledge.Anonymise,
+		Source:  "a refusal by the receiving host, the customer, or the person",
 	}},
 	Places: slices.Concat(
 		pledge.Columns("suppressions", false, table, "id", "tenant", "hash", "reason", "source", "until", "created"),

@@ -61,5 +61,8 @@ delete from suppression where id = $3 and ($1 = 1 or tenant = $2) and reason not
 -- query: remove_one
 delete from suppression where id = $1
 
+-- query: drop
+delete from suppression where tenant = $1
+
 -- query: purge
 delete from suppression where until > 0 and until <= $1

@@ -50,6 +50,7 @@ var Declaration = pledge.Declaration{
 		Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the message's acceptance"},
 		Found:   "by the ids of the person's messages, which the message records name",
 		Erasing: pledge.Delete,
+		Source:  "the subject lines of the messages",
 	}, {
 		Name: "subject search operation", About: pledge.Nobody,
 		What: "how often subjects were dropped and chunks joined", Purpose: "keep writers of chunks out of each other's way",

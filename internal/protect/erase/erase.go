@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/onward"
 )
 
 // Order is what is asked for.
@@ -35,6 +37,7 @@ type Order struct {
 	By       evidence.Role
 	Reason   string // a word: "art17", "consent.withdrawn"
 	KeepAway bool   // leave a keyed hash so that the person is not written to again
+	Case     ids.Case
 }
 
 // Config is what erasing stands on.
@@ -44,6 +47,9 @@ type Config struct {
 	Holders []pledge.Holder
 	// Hold copies what legal holds of a scope hold, before anything is destroyed.
 	Hold func(context.Context, scope.Scope) error
+	// Tell writes down who got the person's data and must be told, before anything
+	// by which they are found is destroyed, and says how many they are.
+	Tell func(context.Context, onward.Order) (int, error)
 	// Forget is called last, when a person's erasure is over: it drops that by
 	// which the person was found.
 	Forget []func(context.Context, pledge.Subject) error
@@ -107,7 +113,7 @@ func (e *Eraser) Erase(ctx context.Context, o Order) (Receipt, error) {
 	}
 	entry := Entry{
 		ID: ids.New[ids.Certificate](e.IDs), Everyone: !one, Tenant: tenant, Address: o.Address.Text(), KeepAway: o.KeepAway,
-		By: o.By, Reason: o.Reason, At: e.Clock.Now().UTC().Truncate(time.Microsecond),
+		By: o.By, Reason: o.Reason, Case: o.Case, At: e.Clock.Now().UTC().Truncate(time.Microsecond),
 	}
 	e.one.Lock()
 	defer e.one.Unlock()
@@ -133,14 +139,14 @@ func (e *Eraser) settled(ctx context.Context, entry *Entry) ([]pledge.Erased, er
 			return nil, err
 		}
 	}
-	sum, err := e.pass(ctx, s)
+	sum, err := e.pass(ctx, entry, s)
 	until := e.Clock.Now().Add(e.Settle)
 	for err == nil && busy(sum) && e.Clock.Now().Before(until) {
 		if err = clock.Sleep(ctx, e.Clock, e.Settle/5); err != nil {
 			break
 		}
 		var more []pledge.Erased
-		if more, err = e.pass(ctx, s); err == nil {
+		if more, err = e.pass(ctx, entry, s); err == nil {
 			sum = join(sum, more)
 		}
 	}
@@ -158,9 +164,16 @@ func (e *Eraser) settled(ctx context.Context, entry *Entry) ([]pledge.Erased, er
 }
 
 // pass asks every holder once and empties what deleting left in the files.
-func (e *Eraser) pass(ctx context.Context, s pledge.Subject) ([]pledge.Erased, error) {
+func (e *Eraser) pass(ctx context.Context, entry *Entry, s pledge.Subject) ([]pledge.Erased, error) {
 	if err := e.hold(ctx, s); err != nil {
 		return nil, err
+	}
+	if e.Tell != nil {
+		told, err := e.Tell(ctx, onward.Order{Kind: onward.Erased, Subject: s, Cause: int64(entry.ID), Case: entry.Case})
+		if err != nil {
+			return nil, err
+		}
+		entry.Told = max(entry.Told, told)
 	}
 	var all []pledge.Erased
 	for _, h := range e.Holders {
@@ -223,7 +236,7 @@ func (e *Eraser) certify(ctx context.Context, entry *Entry, person address.Addre
 	leaf := evidence.Leaf{
 		ID: ids.New[ids.Leaf](e.IDs), At: evidence.On(e.Clock.Now()), By: evidence.Actor{Role: entry.By}, Tenant: entry.Tenant,
 		Body: &evidence.Erasure{
-			Certificate: entry.ID, Categories: evidence.Counts(erased), Follows: e.follows(erased), Reached: e.reached(entry),
+			Certificate: entry.ID, Categories: evidence.Counts(erased), Follows: e.follows(entry, erased), Reached: e.reached(entry),
 			Policy: e.Policy(entry.Tenant), Reason: entry.Reason, Subject: evidence.HashSubject(salt, person),
 		},
 	}
@@ -249,11 +262,17 @@ func (e *Eraser) reached(entry *Entry) []string {
 	return list
 }
 
-func (e *Eraser) follows(erased []pledge.Erased) []evidence.Follow {
+func (e *Eraser) follows(entry *Entry, erased []pledge.Erased) []evidence.Follow {
 	now := e.Clock.Now()
 	list := []evidence.Follow{{By: evidence.On(now.Add(2 * e.Grace)), What: "outcomes of deliveries that were under way are erased, and the keyed hash that finds the person"}}
 	if e.DB.Dialect() == db.Postgres {
 		list = append(list, evidence.Follow{By: evidence.On(now.Add(24 * time.Hour)), What: "dead rows are vacuumed from the database's files"})
+	}
+	if entry.Told > 0 {
+		list = append(list, evidence.Follow{
+			By:   evidence.On(now.Add(onward.Term)),
+			What: fmt.Sprintf("%s got the data: told of the erasure by a signed event each, which is to be acknowledged (GDPR Art. 17(2), 19)", endpoints(entry.Told)),
+		})
 	}
 	for _, x := range erased {
 		if x.Epoch > 0 {
@@ -264,6 +283,13 @@ func (e *Eraser) follows(erased []pledge.Erased) []evidence.Follow {
 		}
 	}
 	return list
+}
+
+func endpoints(n int) string {
+	if n == 1 {
+		return "1 endpoint"
+	}
+	return strconv.Itoa(n) + " endpoints"
 }
 
 // Finish repeats the erasures whose grace is over or that a crash interrupted,

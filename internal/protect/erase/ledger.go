@@ -42,6 +42,8 @@ type Entry struct {
 	KeepAway bool            `json:"keep_away,omitempty"`
 	By       evidence.Role   `json:"by"`
 	Reason   string          `json:"reason"`
+	Case     ids.Case        `json:"case,omitempty"` // the person's request
+	Told     int             `json:"told,omitempty"` // endpoints that got the data
 	At       time.Time       `json:"at"`
 	Passes   int             `json:"passes"` // times that the holders have finished
 	Done     time.Time       `json:"done"`   // zero while a repeat is due
@@ -54,7 +56,7 @@ func (e *Entry) subject() (pledge.Subject, error) {
 	if e.Everyone {
 		s = scope.Everyone
 	}
-	return pledge.Subject{Scope: s, Address: a, Before: e.At}, err
+	return pledge.Subject{Scope: s, Address: a, Before: e.At, Case: e.Case}, err
 }
 
 const ledgerBound = "mailvow erasure ledger v1\x00"

@@ -22,6 +22,7 @@ var Declaration = pledge.Declaration{
 			Purpose: "a dispute, a claim or a duty of law, and nothing else", Basis: pledge.LegalDuty,
 			Period: pledge.Period{From: "the release of the hold, with which they go at once"},
 			Found:  "keyed hash of the address", Erasing: pledge.KeepByLaw,
+			Source: "the records of the person's messages",
 		},
 		{
 			Name: "holds", About: pledge.Correspondent,

@@ -166,7 +166,7 @@ func (d *Desk) carry(ctx context.Context, c *Case, s *Share) error {
 // do acts and gives the certificate, where the act has one. Every act may be
 // repeated.
 func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
-	who := pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address}
+	who := pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address, Case: c.ID}
 	by := evidence.Actor{Role: evidence.Role(s.Role)}
 	switch c.Kind {
 	case Access, Portability:
@@ -179,11 +179,14 @@ func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
 			err = fault.Field("field", "No record of this person has such a field that can be corrected.")
 		}
 		return nil, err
-	case Restriction, Objection, Withdrawal:
+	case Restriction:
 		_, err := d.Subjects.Restrict(ctx, who, by, true)
 		return nil, err
+	case Objection, Withdrawal:
+		_, err := d.Subjects.Object(ctx, who, by)
+		return nil, err
 	case Erasure:
-		receipt, err := d.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: c.Address, By: by.Role, Reason: "art17", KeepAway: s.KeepAway})
+		receipt, err := d.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: c.Address, By: by.Role, Reason: "art17", KeepAway: s.KeepAway, Case: c.ID})
 		if err != nil {
 			return nil, err
 		}

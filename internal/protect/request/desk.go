@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/link"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/subject"
 	"mailvow/internal/protect/tenant"
 )
@@ -37,6 +38,12 @@ type Subjects interface {
 	Export(ctx context.Context, s pledge.Subject, by evidence.Actor, f subject.Format, w io.Writer) (int, error)
 	Correct(ctx context.Context, s pledge.Subject, by evidence.Actor, c pledge.Correction) (int, error)
 	Restrict(ctx context.Context, s pledge.Subject, by evidence.Actor, on bool) (int, error)
+	Object(ctx context.Context, s pledge.Subject, by evidence.Actor) (int, error)
+}
+
+// Told says who was told of what became of a person's data; it is protect/onward.
+type Told interface {
+	OfCase(ctx context.Context, in scope.Scope, id ids.Case) ([]onward.Notice, error)
 }
 
 // Eraser is protect/erase.
@@ -58,6 +65,7 @@ type Config struct {
 	Tenants  Tenants
 	Subjects Subjects
 	Eraser   Eraser
+	Told     Told // may be nil
 	Stage    *evidence.Stage
 	Nudge    func() // something was staged
 	IDs      *ids.Source

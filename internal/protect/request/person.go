@@ -11,6 +11,7 @@ import (
 	"mailvow/internal/keep/sealed"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/link"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/subject"
 	"mailvow/internal/protect/tenant"
 )
@@ -18,9 +19,10 @@ import (
 // Part is one customer's share as the person sees it.
 type Part struct {
 	Share
-	Name   string         // the customer's
-	Held   []pledge.Trace // what it holds now
-	Result string         // the path of the result's page; "" where there is none
+	Name   string          // the customer's
+	Held   []pledge.Trace  // what it holds now
+	Result string          // the path of the result's page; "" where there is none
+	Told   []onward.Notice // who got the data and was told
 }
 
 // Page is a person's page. Whoever has its link proved the address.
@@ -56,6 +58,11 @@ func (d *Desk) part(ctx context.Context, c *Case, s Share) (Part, error) {
 	}
 	if p.Held, err = d.Subjects.Find(ctx, pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address}); err != nil {
 		return p, err
+	}
+	if d.Told != nil {
+		if p.Told, err = d.Told.OfCase(ctx, scope.Tenant(s.Tenant), s.Case); err != nil {
+			return p, err
+		}
 	}
 	if left := s.Until.Sub(d.Clock.Now()); !s.Until.IsZero() && left > 0 {
 		ends := result

@@ -62,6 +62,10 @@ func (w *world) Restrict(context.Context, pledge.Subject, evidence.Actor, bool) 
 	return w.act("restrict")
 }
 
+func (w *world) Object(context.Context, pledge.Subject, evidence.Actor) (int, error) {
+	return w.act("object")
+}
+
 func (w *world) Erase(_ context.Context, o erase.Order) (erase.Receipt, error) {
 	if _, err := w.act("erase"); err != nil {
 		return erase.Receipt{}, err
@@ -429,7 +433,7 @@ func TestTheReceiptIsConfirmedInTime(t *testing.T) {
 	if _, err := w.Enter(t.Context(), w.acme, evidence.Actor{}, request.Asked{Address: ann, Kind: request.Access, Received: w.clock.Now().Add(time.Hour)}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("received in the future: %v", err)
 	}
-	if c, err := w.decide(c, request.Accept, ""); err != nil || c.State != request.Answered || w.acts[0] != "restrict" {
+	if c, err := w.decide(c, request.Accept, ""); err != nil || c.State != request.Answered || w.acts[0] != "object" {
 		t.Errorf("objected: %+v, %v, %v", c, w.acts, err)
 	}
 }

@@ -22,6 +22,8 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/onward"
 )
 
 // Config is what requests stand on.
@@ -32,6 +34,15 @@ type Config struct {
 	Log     *evidence.Log
 	IDs     *ids.Source
 	Clock   clock.Clock
+	// Inventory says of each category what an archive says of it; Name is what a
+	// customer is called, Policy the label of the one in force for it, and Handed
+	// gives the hosts of endpoints that got a person's data. Each may be nil.
+	Inventory *inventory.Inventory
+	Name      func(ids.Tenant) string
+	Policy    func(ids.Tenant) string
+	Handed    func(context.Context, pledge.Subject) ([]string, error)
+	// Tell lets those know who got a person's data; it may be nil.
+	Tell func(context.Context, onward.Order) (int, error)
 }
 
 // Desk answers requests.
@@ -56,7 +67,7 @@ func (d *Desk) Find(ctx context.Context, s pledge.Subject) ([]pledge.Trace, erro
 // Format is a form of the copy.
 type Format string
 
-// The formats. Lines is for programs (GDPR Art. 20), Text for people.
+// The formats of one file. Lines is for programs (GDPR Art. 20), Text for people.
 const (
 	Lines Format = "jsonl"
 	Text  Format = "text"
@@ -77,6 +88,13 @@ const maxContent = 64 << 20
 // Export writes a copy of everything held about a person and says how many
 // records it has. The look is in the evidence log first.
 func (d *Desk) Export(ctx context.Context, s pledge.Subject, by evidence.Actor, f Format, w io.Writer) (int, error) {
+	if f == Zip {
+		a, err := d.Prepare(ctx, s, by)
+		if err != nil {
+			return 0, err
+		}
+		return a.Write(ctx, w)
+	}
 	traces, err := d.Find(ctx, s)
 	if err != nil {
 		return 0, err
@@ -161,19 +179,53 @@ func (d *Desk) note(ctx context.Context, s pledge.Subject, by evidence.Actor, tr
 }
 
 // Correct replaces a wrong value in every store that may be corrected and says
-// in how many records.
+// in how many records. Who got the data is told.
 func (d *Desk) Correct(ctx context.Context, s pledge.Subject, by evidence.Actor, c pledge.Correction) (int, error) {
-	return d.act(ctx, s, by, "subject.correct", func(h pledge.Holder) (int, error) { return h.Correct(ctx, s, c) })
+	n, err := d.act(ctx, s, by, "subject.correct", func(h pledge.Holder) (int, error) { return h.Correct(ctx, s, c) })
+	if err == nil && n > 0 {
+		err = d.tell(ctx, onward.Order{Kind: onward.Corrected, Subject: s, Field: c.Field, Value: c.Value})
+	}
+	return n, err
 }
 
 // Restrict stops, or with false resumes, all processing of a person's data but
-// storage and says how many records it reached.
+// storage and says how many records it reached. Who got the data is told of a
+// restriction.
 func (d *Desk) Restrict(ctx context.Context, s pledge.Subject, by evidence.Actor, on bool) (int, error) {
-	act := "subject.restrict"
 	if !on {
-		act = "subject.restrict.lift"
+		return d.restrict(ctx, s, by, "subject.restrict.lift", false)
 	}
+	n, err := d.restrict(ctx, s, by, "subject.restrict", true)
+	if err == nil {
+		err = d.tell(ctx, onward.Order{Kind: onward.Restricted, Subject: s})
+	}
+	return n, err
+}
+
+// Object is Restrict for a person who objects or takes a consent back (GDPR Art.
+// 7(3), 21): that is what recipients are told.
+func (d *Desk) Object(ctx context.Context, s pledge.Subject, by evidence.Actor) (int, error) {
+	n, err := d.restrict(ctx, s, by, "subject.object", true)
+	if err == nil {
+		err = d.tell(ctx, onward.Order{Kind: onward.Objected, Subject: s})
+	}
+	return n, err
+}
+
+func (d *Desk) restrict(ctx context.Context, s pledge.Subject, by evidence.Actor, act string, on bool) (int, error) {
 	return d.act(ctx, s, by, act, func(h pledge.Holder) (int, error) { return h.Restrict(ctx, s, on) })
+}
+
+// tell plans the notices of an act, once for a request of the person.
+func (d *Desk) tell(ctx context.Context, o onward.Order) error {
+	if d.Tell == nil {
+		return nil
+	}
+	if o.Case, o.Cause = o.Subject.Case, int64(o.Subject.Case); o.Cause == 0 {
+		o.Cause = int64(ids.New[ids.Onward](d.IDs))
+	}
+	_, err := d.Tell(ctx, o)
+	return fault.Wrap(err, "tell who got a person's data")
 }
 
 func (d *Desk) act(ctx context.Context, s pledge.Subject, by evidence.Actor, act string, do func(pledge.Holder) (int, error)) (int, error) {

@@ -4,6 +4,58 @@
  */
 
 export interface paths {
+    "/v1/attestations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people attest, newest first */
+        get: operations["list-attestations"];
+        put?: never;
+        /** Attest something, with its end and on what it rests */
+        post: operations["create-attestation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/attestations/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The file on which an attestation rests */
+        get: operations["get-attestation-file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/attestations/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that an attestation counts no more */
+        post: operations["withdraw-attestation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/backups": {
         parameters: {
             query?: never;
@@ -369,6 +421,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every place that this server is configured to speak to, and who covers it */
+        get: operations["list-endpoints"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events/live": {
         parameters: {
             query?: never;
@@ -380,6 +449,76 @@ export interface paths {
         get: operations["watch-counts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Weaknesses that were found, newest first */
+        get: operations["list-findings"];
+        put?: never;
+        /** Enter a weakness; its deadline is the policy's for its severity */
+        post: operations["create-finding"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/findings/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what becomes of a weakness */
+        post: operations["move-finding"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who of the operator's people opened personal data, and why */
+        get: operations["list-grants"];
+        put?: never;
+        /** Open personal data to oneself, with a reason and an end */
+        post: operations["take-grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/grants/{id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give one's own grant back */
+        post: operations["end-grant"];
         delete?: never;
         options?: never;
         head?: never;
@@ -489,6 +628,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/lawful-exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Everything on one person, under the number of an open case (JSON lines); on record before the first byte */
+        post: operations["export-for-authority"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/lawful-requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What authorities asked for, newest first */
+        get: operations["list-lawful-requests"];
+        put?: never;
+        /** Enter what an authority asks for */
+        post: operations["create-lawful-request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/lawful-requests/{id}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Refuse, narrow or comply */
+        post: operations["decide-lawful-request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -587,6 +778,91 @@ export interface paths {
         get: operations["get-parsed"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/objections/{id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer an objection */
+        post: operations["answer-objection"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/onward": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Endpoints that got data of persons and are told of an erasure, a correction, a restriction or an objection */
+        get: operations["list-onward"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/onward/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One notice */
+        get: operations["get-onward"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/onward/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell an endpoint again now */
+        post: operations["retry-onward"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/onward/{id}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that an endpoint was told by other means */
+        post: operations["settle-onward"];
         delete?: never;
         options?: never;
         head?: never;
@@ -976,6 +1252,112 @@ export interface paths {
         patch: operations["change-self"];
         trace?: never;
     };
+    "/v1/sub-processors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who gets data, and which changes are coming */
+        get: operations["list-sub-processors"];
+        put?: never;
+        /** Announce a sub-processor; customers are told */
+        post: operations["add-sub-processor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sub-processors/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What an announcement would change, and when it could take effect */
+        post: operations["check-sub-processor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sub-processors/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One sub-processor with all its versions */
+        get: operations["get-sub-processor"];
+        /** Announce a change; customers are told */
+        put: operations["change-sub-processor"];
+        post?: never;
+        /** End it: its endpoints are refused from now on */
+        delete: operations["remove-sub-processor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sub-processors/{id}/coming": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take back what is announced */
+        delete: operations["withdraw-sub-processor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sub-processors/{id}/objections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What customers have against its changes; a customer sees its own */
+        get: operations["list-sub-processor-objections"];
+        put?: never;
+        /** Object to what is coming, for your customer */
+        post: operations["object-to-sub-processor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/subjects/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** One archive (ZIP) of everything held about a person: a page to read, JSON and CSV of each category, waiting mail, a manifest with hashes */
+        post: operations["archive-subject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/subjects/correct": {
         parameters: {
             query?: never;
@@ -1131,6 +1513,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/transparency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How often authorities asked, and what they got */
+        get: operations["get-transparency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/users": {
         parameters: {
             query?: never;
@@ -1197,6 +1596,23 @@ export interface components {
             address: string;
             id: string;
         };
+        AccessGrant: {
+            /** @description Whose data it opens; empty: every customer's. */
+            customer?: string;
+            /**
+             * Format: date-time
+             * @description When it was given back before its end.
+             */
+            ended_at: string | null;
+            id: string;
+            live: boolean;
+            reason: string;
+            /** Format: date-time */
+            taken_at: string;
+            /** Format: date-time */
+            until: string;
+            user: string;
+        };
         AdmitInBody: {
             /**
              * Format: int64
@@ -1210,10 +1626,55 @@ export interface components {
             /** Format: date-time */
             until: string;
         };
+        Agreement: {
+            /**
+             * @description Where the agreement is on file.
+             * @example DPA 2026-01, contracts/example-cloud.pdf
+             */
+            document?: string;
+            /**
+             * @description Its last day; for one without an end, the day by which somebody looks at it again. From then on the endpoints are refused.
+             * @example 2027-12-31
+             */
+            until?: string;
+        };
         Alert: {
             /** @enum {string} */
             kind: "retention" | "requests" | "hold";
             text: string;
+        };
+        AnswerInBody: {
+            /** @description The customer reads it. */
+            answer: string;
+        };
+        Attestation: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description On what it rests; null without a file. */
+            file: components["schemas"]["EvidenceFile"];
+            id: string;
+            /** Format: date-time */
+            issued_at: string;
+            /** @enum {string} */
+            kind: "training" | "screening" | "secrecy" | "audit" | "penetration_test" | "provider_report" | "provider_certificate" | "data_centre" | "vendor_assessment";
+            /** @description On what it rests, in words. */
+            note?: string;
+            /** @enum {string} */
+            state: "future" | "valid" | "ending" | "over" | "withdrawn";
+            /** @description Of the other kinds: the provider, the site, who audited. */
+            subject?: string;
+            /** Format: date-time */
+            until: string;
+            /** @description Of training, screening and secrecy: which of the operator's people. */
+            user?: string;
+            /** Format: date-time */
+            withdrawn_at: string | null;
+        };
+        AuthorityExportBody: {
+            address: string;
+            /** @description The authority's number; without one nothing leaves. */
+            case?: string;
+            customer: string;
         };
         Backups: {
             /**
@@ -1385,6 +1846,12 @@ export interface components {
             /** @description Of a rectification: what is right. */
             value?: string;
         };
+        DecideLawfulBody: {
+            /** Format: int64 */
+            persons?: number;
+            /** @enum {string} */
+            state: "refused" | "narrowed" | "complied";
+        };
         Deleted: {
             /** @description The entry of the evidence log, as protect/evidence writes it. */
             receipt: unknown;
@@ -1490,6 +1957,61 @@ export interface components {
              */
             received_at?: string;
         };
+        Entry: {
+            /** @description The agreement with it; only kind own needs none. */
+            agreement?: components["schemas"]["Agreement"];
+            /**
+             * @description The country in which the data is, as ISO 3166 has it.
+             * @example DE
+             */
+            country: string;
+            /**
+             * @description What it gets.
+             * @example [
+             *       "message bodies (sealed)"
+             *     ]
+             */
+            data: string[];
+            /**
+             * @description The host:port that this covers; *.example.net:443 is every host below, a host without a port all its ports.
+             * @example [
+             *       "s3.example.net:443"
+             *     ]
+             */
+            endpoints?: string[] | null;
+            /**
+             * @description infrastructure, delivery, payment, support, security, observation, or own for a machine of yours with a public address.
+             * @example infrastructure
+             */
+            kind: string;
+            /**
+             * @description Who it is, as customers are told.
+             * @example Example Cloud GmbH
+             */
+            name: string;
+            /**
+             * @description What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words.
+             * @example [
+             *       "object store",
+             *       "backups"
+             *     ]
+             */
+            purposes: string[];
+            /**
+             * @description Where in it.
+             * @example Frankfurt
+             */
+            region?: string;
+            /** @description What a place outside the EEA rests on; outside your country, where that is no part of the EEA. */
+            safeguard?: components["schemas"]["Safeguard"];
+            /**
+             * @description Whose machines it uses in turn.
+             * @example [
+             *       "Example Hosting AG"
+             *     ]
+             */
+            uses?: string[] | null;
+        };
         EraseInBody: {
             address: string;
             /** @description Leave a keyed hash, so that the person is not written to again. */
@@ -1535,6 +2057,16 @@ export interface components {
              * @default about:blank
              * @example https://example.com/errors/example
              */
+            type: string;
+        };
+        EvidenceFile: {
+            name: string;
+            sha256: string;
+            /**
+             * Format: int64
+             * @description In octets.
+             */
+            size: number;
             type: string;
         };
         File: {
@@ -1625,6 +2157,12 @@ export interface components {
             where: string[];
             whose: string;
         };
+        ItemsOutOperatorEndpointBody: {
+            items: components["schemas"]["OperatorEndpoint"][];
+        };
+        ItemsOutSupplyObjectionBody: {
+            items: components["schemas"]["SupplyObjection"][];
+        };
         JudgedControl: {
             /** Format: date-time */
             checked_at: string;
@@ -1634,6 +2172,35 @@ export interface components {
             failing_since: string | null;
             /** @enum {string} */
             status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
+        };
+        LawfulRequest: {
+            authority: string;
+            /** @description The authority's number. */
+            case: string;
+            country: string;
+            /** @description Whose data is asked for; empty: no customer's in particular. */
+            customer?: string;
+            /** Format: date-time */
+            decided_at: string | null;
+            /**
+             * Format: int64
+             * @description How often data was taken out for it.
+             */
+            exports: number;
+            id: string;
+            /** @enum {string} */
+            kind: "data" | "content" | "preservation" | "other";
+            law: string;
+            note?: string;
+            /**
+             * Format: int64
+             * @description Whose data was given.
+             */
+            persons: number;
+            /** Format: date-time */
+            received_at: string;
+            /** @enum {string} */
+            state: "open" | "refused" | "narrowed" | "complied";
         };
         MappedControl: {
             about: string;
@@ -1718,6 +2285,13 @@ export interface components {
             /** @enum {string} */
             state: "queued" | "delivered" | "deferred" | "failed" | "held";
         };
+        MoveFindingBody: {
+            /** @description Who mends it; without one who asks. */
+            owner?: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "open" | "mending" | "mended" | "dismissed";
+        };
         NewAttachment: {
             /** @description In base64. */
             content: string;
@@ -1729,6 +2303,28 @@ export interface components {
              */
             disposition: "attachment" | "inline";
             filename?: string;
+        };
+        NewAttestationBody: {
+            /** @description The evidence, at most 4 MiB, in Base64. */
+            file?: string;
+            file_name?: string;
+            file_type?: string;
+            /**
+             * Format: date-time
+             * @description From when on it counts; without it now.
+             */
+            issued_at?: string;
+            /** @enum {string} */
+            kind: "training" | "screening" | "secrecy" | "audit" | "penetration_test" | "provider_report" | "provider_certificate" | "data_centre" | "vendor_assessment";
+            note?: string;
+            subject?: string;
+            /**
+             * Format: date-time
+             * @description Its end; within five years.
+             */
+            until: string;
+            /** @description Of a kind about a person; without it who asks. */
+            user?: string;
         };
         NewCredentialBody: {
             name: string;
@@ -1744,6 +2340,31 @@ export interface components {
         NewDomainBody: {
             /** @example example.com */
             name: string;
+        };
+        NewFindingBody: {
+            detail?: string;
+            /**
+             * Format: date-time
+             * @description When it was found, from which its deadline counts; without it now.
+             */
+            found_at?: string;
+            owner?: string;
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium" | "low";
+            /** @enum {string} */
+            source: "test" | "audit" | "report" | "scan" | "vulnerability";
+            title: string;
+        };
+        NewGrantBody: {
+            /** @description Whose data; without it every customer's. */
+            customer?: string;
+            /** @description The ticket, the complaint, the request. The customer reads it. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Within a day.
+             */
+            until: string;
         };
         NewHoldBody: {
             address?: string;
@@ -1763,6 +2384,18 @@ export interface components {
              * @description Within a year.
              */
             review_at: string;
+        };
+        NewLawfulBody: {
+            authority: string;
+            case: string;
+            country: string;
+            customer?: string;
+            /** @enum {string} */
+            kind: "data" | "content" | "preservation" | "other";
+            law: string;
+            note?: string;
+            /** Format: date-time */
+            received_at?: string;
         };
         NewMessage: {
             attachments?: components["schemas"]["NewAttachment"][];
@@ -1835,6 +2468,57 @@ export interface components {
             /** @enum {string} */
             role: "operator" | "owner" | "admin" | "developer" | "viewer";
         };
+        ObjectInBody: {
+            reason: string;
+        };
+        OnwardNotice: {
+            /** Format: int64 */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            customer: string;
+            /**
+             * Format: date-time
+             * @description By when it is to be acknowledged.
+             */
+            due_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @enum {string} */
+            event: "subject.erased" | "subject.corrected" | "subject.restricted" | "subject.objected";
+            /** @description The endpoint's. */
+            host: string;
+            id: string;
+            /**
+             * Format: int64
+             * @description The HTTP status that the endpoint answered last; 0: none.
+             */
+            last_status: number;
+            /** @description It was not acknowledged in time. */
+            late: boolean;
+            /** Format: date-time */
+            next_attempt_at: string | null;
+            /** @description The request of the person, where it was one. */
+            request?: string;
+            route: string;
+            /**
+             * @description acknowledged: it answered 2xx; settled: somebody told it by other means; unanswered: given up after 30 days.
+             * @enum {string}
+             */
+            state: "open" | "acknowledged" | "settled" | "unanswered";
+        };
+        OperatorEndpoint: {
+            destination: string;
+            /** @description The sub-processor that covers it. */
+            entry?: string;
+            host: string;
+            /** @description Of this machine or a private network: it needs no entry. */
+            own: boolean;
+            /** @description Why it is refused. */
+            problem?: string;
+            /** @description As an entry's purposes must have it. */
+            purpose: string;
+        };
         Overview: {
             /**
              * Format: int64
@@ -1869,6 +2553,16 @@ export interface components {
                 [key: string]: string;
             };
         };
+        PageAccessGrant: {
+            items: components["schemas"]["AccessGrant"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageAttestation: {
+            items: components["schemas"]["Attestation"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
         PageCaughtItem: {
             items: components["schemas"]["CaughtItem"][];
             /** @description The cursor of the next page; null at the end. */
@@ -1894,8 +2588,18 @@ export interface components {
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
+        PageLawfulRequest: {
+            items: components["schemas"]["LawfulRequest"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
         PageMessage: {
             items: components["schemas"]["Message"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageOnwardNotice: {
+            items: components["schemas"]["OnwardNotice"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -1926,6 +2630,11 @@ export interface components {
         };
         PageUser: {
             items: components["schemas"]["User"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageWeakness: {
+            items: components["schemas"]["Weakness"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -2141,6 +2850,8 @@ export interface components {
             source: "person" | "customer";
             /** @enum {string} */
             state: "unproved" | "open" | "extended" | "answered" | "refused" | "lapsed";
+            /** @description The endpoints that got the person's data and were told what became of it. */
+            told: components["schemas"]["OnwardNotice"][];
         };
         RequestShare: {
             customer: string;
@@ -2226,6 +2937,23 @@ export interface components {
             readonly secret?: string;
             url: string;
         };
+        Safeguard: {
+            /**
+             * @description Where it is on file.
+             * @example SCC 2021/914 module 3, contracts/example-cloud-scc.pdf
+             */
+            document?: string;
+            /**
+             * @description For a place outside: adequacy, standard_clauses, binding_rules or derogation.
+             * @example standard_clauses
+             */
+            kind?: string;
+            /**
+             * @description Its last day.
+             * @example 2027-12-31
+             */
+            until?: string;
+        };
         ServerResponse: {
             body: string;
             /** Format: int64 */
@@ -2239,6 +2967,8 @@ export interface components {
             roles: string[];
             /** @description Of a token; empty for a person. */
             scopes: string[];
+            /** @description Why one of the operator's people may open nothing personal now; empty where that is not so. */
+            shut?: string;
             /** @description Null for a token. */
             user: components["schemas"]["SessionUser"];
         };
@@ -2273,6 +3003,149 @@ export interface components {
             sent: string;
             /** Format: int64 */
             took_ms: number;
+        };
+        SubProcessor: {
+            /** @description Data goes to a place outside, which needs a safeguard. */
+            abroad: boolean;
+            /** @description What is announced and does not hold yet. */
+            coming: components["schemas"]["SubProcessorVersion"];
+            /**
+             * Format: date-time
+             * @description When its agreement or safeguard ends, after which it is refused.
+             */
+            ends_at: string | null;
+            /** @description What is in force; of one that is announced only, what will be. */
+            entry: components["schemas"]["Entry"];
+            id: string;
+            /** @description The asker's customer can still object to what is coming. */
+            may_object: boolean;
+            /** @description It gets data of one customer alone. */
+            one_customer_only: boolean;
+            /**
+             * Format: int64
+             * @description To what is coming, that wait for an answer. It does not take effect before.
+             */
+            open_objections: number;
+            /** @description Why it is refused now. */
+            problem?: string;
+            /**
+             * Format: date-time
+             * @description From when this holds, or will hold at the earliest.
+             */
+            since: string;
+            /**
+             * @description Coming: announced only.
+             * @enum {string}
+             */
+            state: "coming" | "in_force" | "ended";
+        };
+        SubProcessorDetail: {
+            /** @description Data goes to a place outside, which needs a safeguard. */
+            abroad: boolean;
+            /** @description What is announced and does not hold yet. */
+            coming: components["schemas"]["SubProcessorVersion"];
+            /**
+             * Format: date-time
+             * @description When its agreement or safeguard ends, after which it is refused.
+             */
+            ends_at: string | null;
+            /** @description What is in force; of one that is announced only, what will be. */
+            entry: components["schemas"]["Entry"];
+            id: string;
+            /** @description The asker's customer can still object to what is coming. */
+            may_object: boolean;
+            /** @description Of the asker's customer; the operator sees all. */
+            notices: components["schemas"]["SubProcessorNotice"][];
+            /** @description It gets data of one customer alone. */
+            one_customer_only: boolean;
+            /**
+             * Format: int64
+             * @description To what is coming, that wait for an answer. It does not take effect before.
+             */
+            open_objections: number;
+            /** @description Why it is refused now. */
+            problem?: string;
+            /**
+             * Format: date-time
+             * @description From when this holds, or will hold at the earliest.
+             */
+            since: string;
+            /**
+             * @description Coming: announced only.
+             * @enum {string}
+             */
+            state: "coming" | "in_force" | "ended";
+            versions: components["schemas"]["SubProcessorVersion"][];
+        };
+        SubProcessorDraft: {
+            /**
+             * Format: date-time
+             * @description Left out: as soon as it may be.
+             */
+            effective_at?: string;
+            entry: components["schemas"]["Entry"];
+            /** @description What the change is for, to customers. */
+            note?: string;
+        };
+        SubProcessorNotice: {
+            customer: string;
+            /** Format: date-time */
+            mailed_at: string | null;
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            told_at: string;
+        };
+        SubProcessorVerdict: {
+            changes: components["schemas"]["PolicyChange"][];
+            /** Format: date-time */
+            earliest_at: string;
+            /** Format: date-time */
+            effective_at: string;
+            id?: string;
+            /** @description Customers get their notice period before it. */
+            loosens: boolean;
+            /** Format: int64 */
+            number?: number;
+        };
+        SubProcessorVersion: {
+            /** Format: date-time */
+            announced_at: string;
+            /** Format: date-time */
+            effective_at: string;
+            entry: components["schemas"]["Entry"];
+            note: string;
+            /** Format: int64 */
+            number: number;
+            /** @description From then on it is no sub-processor any more. */
+            removed: boolean;
+            /** Format: date-time */
+            withdrawn_at: string | null;
+        };
+        SupplyListBody: {
+            /** @description What is not a place outside: the EEA, or a country. */
+            home: string;
+            items: components["schemas"]["SubProcessor"][];
+        };
+        SupplyObjection: {
+            answer?: string;
+            /**
+             * Format: date-time
+             * @description Null: it waits, and the change with it.
+             */
+            answered_at: string | null;
+            /** @description The user's id; null: the customer's own policy names the sub-processors that it allows. */
+            author: string | null;
+            customer: string;
+            id: string;
+            /** Format: date-time */
+            made_at: string;
+            /**
+             * Format: int64
+             * @description Of the version.
+             */
+            number: number;
+            reason: string;
         };
         Suppression: {
             address: string;
@@ -2318,6 +3191,43 @@ export interface components {
             /** @description Shown this once. */
             secret?: string;
         };
+        Transparency: {
+            /** @description Of everybody. */
+            platform: components["schemas"]["TransparencyReport"];
+            /** @description About the data of the customer who asks. */
+            yours: components["schemas"]["TransparencyReport"];
+        };
+        TransparencyReport: {
+            /** Format: date-time */
+            at: string;
+            /** @description What it says while there was no request. */
+            none?: string;
+            /**
+             * Format: int64
+             * @description Whose data was given.
+             */
+            persons: number;
+            /** Format: int64 */
+            total: number;
+            years: components["schemas"]["TransparencyYear"][];
+        };
+        TransparencyYear: {
+            countries: {
+                [key: string]: number;
+            };
+            kinds: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            persons: number;
+            states: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            total: number;
+            /** Format: int64 */
+            year: number;
+        };
         User: {
             /** Format: date-time */
             created_at: string;
@@ -2336,6 +3246,31 @@ export interface components {
             /** @enum {string} */
             state: "active" | "suspended";
         };
+        Weakness: {
+            detail?: string;
+            /**
+             * Format: date-time
+             * @description By when the policy in force wants it mended.
+             */
+            due_at: string;
+            /** Format: date-time */
+            found_at: string;
+            id: string;
+            /** Format: date-time */
+            moved_at: string;
+            overdue: boolean;
+            /** @description Who mends it. */
+            owner?: string;
+            /** @description How it was mended, or why it is none. */
+            reason?: string;
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium" | "low";
+            /** @enum {string} */
+            source: "test" | "audit" | "report" | "scan" | "vulnerability";
+            /** @enum {string} */
+            state: "open" | "mending" | "mended" | "dismissed";
+            title: string;
+        };
         WebhookStruct: {
             url: string;
         };
@@ -2353,6 +3288,143 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "list-attestations": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageAttestation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-attestation": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAttestationBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attestation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-attestation-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "withdraw-attestation": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attestation"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-backups": {
         parameters: {
             query?: never;
@@ -3294,6 +4366,35 @@ export interface operations {
             };
         };
     };
+    "list-endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemsOutOperatorEndpointBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "watch-counts": {
         parameters: {
             query?: never;
@@ -3310,6 +4411,218 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-findings": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageWeakness"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-finding": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFindingBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Weakness"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "move-finding": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveFindingBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Weakness"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-grants": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageAccessGrant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "take-grant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGrantBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessGrant"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "end-grant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessGrant"];
+                };
             };
             /** @description Error */
             default: {
@@ -3544,6 +4857,152 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InventoryEntry"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-for-authority": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AuthorityExportBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-lawful-requests": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageLawfulRequest"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-lawful-request": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLawfulBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LawfulRequest"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "decide-lawful-request": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideLawfulBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LawfulRequest"];
                 };
             };
             /** @description Error */
@@ -3829,6 +5288,179 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Parsed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "answer-objection": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupplyObjection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-onward": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+                /** @description Only those that are not acknowledged yet. */
+                open?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOnwardNotice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-onward": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnwardNotice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "retry-onward": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnwardNotice"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "settle-onward": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnwardNotice"];
                 };
             };
             /** @description Error */
@@ -4872,6 +6504,343 @@ export interface operations {
             };
         };
     };
+    "list-sub-processors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupplyListBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "add-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubProcessorDraft"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubProcessorVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "check-sub-processor": {
+        parameters: {
+            query?: {
+                /** @description Which one would change; without it, a new one. */
+                of?: string;
+            };
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubProcessorDraft"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubProcessorVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubProcessorDetail"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubProcessorDraft"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubProcessorVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "remove-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubProcessorVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "withdraw-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-sub-processor-objections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemsOutSupplyObjectionBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "object-to-sub-processor": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ObjectInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupplyObjection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "archive-subject": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Person"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "correct-subject": {
         parameters: {
             query?: never;
@@ -5242,6 +7211,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-transparency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transparency"];
+                };
             };
             /** @description Error */
             default: {
