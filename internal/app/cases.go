@@ -46,7 +46,7 @@ func (h *House) postLetter(ctx context.Context, l request.Letter) error {
 }
 
 // postAs mails somebody as the platform, from a mailbox of this server's name.
-func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Letter) error {
+func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Letter, files ...message.Attachment) error {
 	from, err := address.Parse(mailbox + "@" + h.Config.Hostname)
 	if err != nil {
 		return fault.Wrap(err, "write as this server")
@@ -64,7 +64,7 @@ func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Lett
 		From: []message.Mailbox{{Name: name, Address: from.Text()}}, To: []message.Mailbox{{Address: l.To.Text()}},
 		Subject: l.Subject, Text: l.Text, Date: h.Clock.Now(), MessageID: ids.New[ids.Reference](h.ids).String() + "@" + from.Domain(),
 		Headers:  []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}}, // RFC 3834 5
-		SMTPUTF8: l.To.NeedsUTF8(),
+		SMTPUTF8: l.To.NeedsUTF8(), Attachments: files,
 	}.WriteTo(draft)
 	if err == nil {
 		err = draft.Finish()

@@ -19,6 +19,8 @@ import (
 // here receives for.
 type frontDesk struct {
 	inbound *inbound.Store
+	// closed says whether a customer's contract is over; nil: nobody's is.
+	closed func(context.Context, ids.Tenant) (bool, error)
 	// sample says whose an address is that takes mail without a route: the demo
 	// customer's one, whose mail is caught. Only dev mode has one.
 	sample func(address.Address) (ids.Tenant, bool)
@@ -55,8 +57,20 @@ func (d *frontDesk) Recipient(ctx context.Context, a address.Address) (ids.Tenan
 	case err != nil:
 		return 0, deliver.Route{}, false, err
 	}
+	if d.closed != nil {
+		over, err := d.closed(ctx, r.Tenant)
+		if err == nil && over {
+			err = errClosed
+		}
+		if err != nil {
+			return 0, deliver.Route{}, false, err
+		}
+	}
 	return r.Tenant, r.Deliver(), true, nil
 }
+
+// errClosed is what a sender hears of a customer whose contract is over.
+var errClosed = fault.New(fault.Denied, "The account that received mail at this address is closed.")
 
 // Takes implements route.Ours.
 func (d *frontDesk) Takes(ctx context.Context, a address.Address) (bool, error) {
@@ -84,5 +98,8 @@ func (d *frontDesk) Takes(ctx context.Context, a address.Address) (bool, error) 
 		return false, nil
 	}
 	_, _, found, err := d.Recipient(ctx, a)
+	if fault.Is(err, fault.Denied) { // ours, to be refused here and not looked for elsewhere
+		return true, nil
+	}
 	return found, err
 }

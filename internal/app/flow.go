@@ -111,6 +111,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay, Shared: h.Config.Domains.Shared})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
 	h.desk.operator = h.opensCase
+	h.desk.closed = h.tenants.Closed
 	if h.Dev {
 		h.desk.sample = h.sample
 	}

@@ -206,7 +206,7 @@ func (h *heldHouse) wrapped(x hold.Hold) []byte {
 	var key []byte
 	var a, b, c, d, e int64
 	var kind, ground string
-	must(h.T, h.db.Set("protect/hold").One(h.Context(), "get", []any{1, 0, x.ID}, &a, &b, &kind, &ground, &c, &d, &e, new(int64), &key, &skip))
+	must(h.T, h.db.Set("protect/hold").One(h.Context(), "get", []any{1, 0, x.ID}, &a, &b, &kind, &ground, &c, &d, &e, new(int64), &key, &skip, new(int64)))
 	return key
 }
 

@@ -166,6 +166,10 @@ func (m *mailDesk) Recipient(ctx context.Context, t *smtpserver.Transaction, r *
 	}
 	tenant, route, found, err := m.desk.Recipient(ctx, r.Address)
 	switch {
+	case fault.Is(err, fault.Denied):
+		text, _ := fault.Public(err)
+		no := reply.New(550, "5.2.1", text)
+		return &no
 	case err != nil:
 		return m.tryLater("look up a recipient", err)
 	case !found:

@@ -192,6 +192,7 @@ func (h *House) startNodes() {
 		h.duty("sweep keys", h.repeat("sweep keys", sweepEvery, h.vault.Sweep))
 		h.duty("finish erasures", h.eraser.Run)
 		h.duty("retention", h.retention.Run)
+		h.duty("contracts", h.endings.Run)
 		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
 		h.parts.Go("jobs", h.runner().Run)
 		h.startBackups()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailvow/internal/app/probes"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
@@ -18,6 +19,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
+	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/hold"
 	"mailvow/internal/protect/inventory"
@@ -34,6 +36,7 @@ type trust struct {
 	persons   *history.Holder
 	subjects  *subject.Desk
 	eraser    *erase.Eraser
+	endings   *ending.Store
 	cases     *request.Desk
 	onward    *onward.Desk
 	planned   chan struct{} // a notice was
@@ -79,6 +82,7 @@ func (h *House) openTrust(ctx context.Context) error {
 	})
 	h.cases.Subjects, h.cases.Eraser, h.cases.Told = h.subjects, h.eraser, h.onward
 	h.openLawful()
+	h.openEndings(ledger)
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
 		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
@@ -111,6 +115,8 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 	}
 	return []retain.Rule{
 		{Category: "held records", Age: time.Second, Purge: own(h.holds.Sweep)},
+		{Category: ending.Remains, Age: time.Second, Purge: own(h.endings.Sweep)},
+		{Category: "contract ends", Purge: common(h.endings.Purge), Oldest: h.endings.Oldest},
 		{Category: "message records", Purge: h.unlessHeld(records), Oldest: h.history.Oldest},
 		{Category: "searched subjects", By: "message records", Purge: h.words.Purge, Oldest: h.words.Oldest},
 		{Category: "conversations", Purge: h.unlessHeld(h.history.PurgeConversations), Oldest: h.history.OldestConversation},
@@ -197,6 +203,16 @@ func (h *House) keyPeriods() []retain.Keys {
 		{Class: vault.Trace, Of: []string{"message records"}, Needs: []string{"message records", "searched subjects"}},
 		{Class: vault.Transcript, Of: []string{"conversations"}, Needs: []string{"conversations"}},
 		{Class: vault.Access, Of: []string{reads.Category}, Needs: []string{reads.Category}},
-		{Class: vault.Hold, After: holdGone, Survivors: h.holds.Rewrap},
+		{Class: vault.Hold, After: holdGone, Survivors: h.outliving},
 	}
+}
+
+// outliving moves the keys of what stays beyond its period, or its customer.
+func (h *House) outliving(ctx context.Context, since, before time.Time, dying func(ids.Key) bool) (int, error) {
+	held, err := h.holds.Rewrap(ctx, since, before, dying)
+	if err != nil {
+		return held, err
+	}
+	kept, err := h.endings.Rewrap(ctx, since, before, dying)
+	return held + kept, err
 }

@@ -63,6 +63,7 @@ type root struct {
 	Subject      subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
 	Request      requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
 	Onward       onwardCommands     `cmd:"" help:"Endpoints that got data of persons and are told what became of it: list, retry, settle."`
+	Customer     customerCommands   `cmd:"" help:"Customers, and the ends of their contracts."`
 	Hold         holdCommands       `cmd:"" help:"Legal holds: records that outlive their period."`
 	Attestation  attestCommands     `cmd:"" help:"What people attest: training, audits, providers."`
 	Finding      findingCommands    `cmd:"" help:"Weaknesses that were found, and by when they are mended."`

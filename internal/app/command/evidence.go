@@ -173,6 +173,9 @@ func (t *Terminal) certificate(r evidence.CertificateReport, asked bool) error {
 		key = "It was signed by a key that you trust."
 	}
 	whose := ""
+	if r.Of == evidence.OfCustomer {
+		whose = "\nIt is about the customer " + r.Customer.String() + " as a whole, at the end of its contract."
+	}
 	if asked {
 		whose = "\nThe erased person is the one you named."
 	}

@@ -32,7 +32,9 @@ func Certificate(r evidence.CertificateReport, data []byte) ([]byte, error) {
 	d.row("Erased on", r.At.String())
 	d.row("Ordered by", string(r.OrderedBy))
 	d.row("Reason", r.Reason+", under policy "+r.Policy)
-	if r.SubjectMatches {
+	if r.Of == evidence.OfCustomer {
+		d.row("Customer", r.Customer.String()+", as a whole: the contract's end")
+	} else if r.SubjectMatches {
 		d.row("Person", "the one whose address was given when this was drawn")
 	}
 	d.heading("What was erased")

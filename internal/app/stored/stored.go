@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
+	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
@@ -49,7 +50,7 @@ func Schemas() []db.Schema {
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, onward.Schema, request.Schema, clearance.Schema,
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, attest.Schema, finding.Schema, lawful.Schema, supply.Schema, httpapi.Schema, certificates.Schema,
-		document.Schema,
+		document.Schema, ending.Schema,
 	}
 }
 
@@ -59,7 +60,7 @@ func Declarations() []pledge.Declaration {
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, onward.Declaration, erase.Declaration, request.Declaration, backup.Declaration, clearance.Declaration,
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, attest.Declaration, finding.Declaration, lawful.Declaration, supply.Declaration, httpapi.Declaration, certificates.Declaration, House,
-		document.Declaration,
+		document.Declaration, ending.Declaration,
 	}
 }
 

@@ -39,6 +39,7 @@ type Parts struct {
 	Endpoints Endpoints
 	Holds     Holds
 	Documents Documents
+	Endings   Endings
 	People    People
 	Acts      Acts
 	Reads     Reads

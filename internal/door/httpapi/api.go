@@ -127,6 +127,7 @@ type Parts struct {
 	Documents *document.Store
 	Supply    *supply.Store
 	Endpoints Endpoints
+	Endings   Endings
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -209,6 +210,7 @@ func (a *API) routes() {
 	a.lawfulRoutes()
 	a.grantRoutes()
 	a.noticeRoutes()
+	a.terminationRoutes()
 	a.plainRoutes()
 }
 

@@ -88,6 +88,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	road(t, &p)
 	p.Holds = holdsOf(&p)
+	p.Endings = standing{}
 	p.Documents = papersOf(t, &p)
 	registers(&p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}

@@ -30,3 +30,6 @@ delete from http_idempotency where tenant = $1 and hash = $2 and status = 0
 
 -- query: purge
 delete from http_idempotency where created < $1 and ($2 = 1 or tenant = $3)
+
+-- query: drop_tenant
+delete from http_idempotency where tenant = $1

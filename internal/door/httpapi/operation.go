@@ -104,6 +104,10 @@ func (a *API) permit(o op) func(huma.Context, func(huma.Context)) {
 			a.refuse(ctx, o.id, fault.New(fault.Denied, "You may not do this: it needs the permission "+string(o.needs)+"."))
 			return
 		}
+		if err := a.stillOpen(ctx.Context(), r.who, o); err != nil {
+			a.refuse(ctx, o.id, err)
+			return
+		}
 		a.weighed(ctx, o, next)
 	}
 }

@@ -114,6 +114,13 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 		}
 		out.Body.Alerts = append(append(out.Body.Alerts, held...), notices...)
 	}
+	if in, may := who.May(access.ContractEnd); may {
+		ends, err := a.endingAlerts(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Alerts = append(out.Body.Alerts, ends...)
+	}
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

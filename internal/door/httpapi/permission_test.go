@@ -249,6 +249,8 @@ var bodies = map[string]string{
 	"export-for-authority":  `{"case":"UNIQUE","customer":"ten_00000000000000000000000001","address":"bob@example.net"}`,
 	"take-grant":            `{"reason":"a test","until":"UNTIL"}`,
 	"resume-queue":          `{"domain":"example.net"}`,
+	"order-termination":     `{"confirm":"any"}`,
+	"undo-termination":      `{}`,
 	"change-customer":       `{"name":"New"}`,
 	"check-policy":          `{"settings":{"answers":"1KiB"}}`,
 	"publish-policy":        `{"settings":{"answers":"1KiB"}}`,

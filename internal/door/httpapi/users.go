@@ -174,11 +174,12 @@ func (a *API) createLink(ctx context.Context, who Asker, in *ByID) (*linkOut, er
 
 // Customer is the operator or one of its customers.
 type Customer struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	State     string    `json:"state" enum:"active,suspended,ended"`
-	Region    string    `json:"region"`
-	CreatedAt time.Time `json:"created_at"`
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	State     string     `json:"state" enum:"active,suspended,ended"`
+	Region    string     `json:"region"`
+	EndsAt    *time.Time `json:"ends_at" doc:"When the contract ends or ended; null: no end is ordered."`
+	CreatedAt time.Time  `json:"created_at"`
 }
 
 type customerOut struct{ Body Customer }
@@ -193,7 +194,7 @@ type changeCustomer struct {
 	ByID
 	Body struct {
 		Name  *string `json:"name,omitempty" maxLength:"200"`
-		State *string `json:"state,omitempty" enum:"active,suspended,ended"`
+		State *string `json:"state,omitempty" enum:"active,suspended" doc:"A contract is ended by POST /v1/termination."`
 	}
 }
 
@@ -201,11 +202,11 @@ func (a *API) customerRoutes() {
 	register(a, op{id: "list-customers", method: http.MethodGet, path: "/v1/customers", summary: "List customers", tag: "customers", needs: access.PlatformRead}, a.listCustomers)
 	register(a, op{id: "create-customer", method: http.MethodPost, path: "/v1/customers", summary: "Add a customer", tag: "customers", needs: access.PlatformManage, status: http.StatusCreated}, a.createCustomer)
 	register(a, op{id: "get-customer", method: http.MethodGet, path: "/v1/customers/{id}", summary: "One customer", tag: "customers", needs: access.PlatformRead}, a.getCustomer)
-	register(a, op{id: "change-customer", method: http.MethodPatch, path: "/v1/customers/{id}", summary: "Rename, suspend, resume or end a customer", tag: "customers", needs: access.PlatformManage}, a.changeCustomer)
+	register(a, op{id: "change-customer", method: http.MethodPatch, path: "/v1/customers/{id}", summary: "Rename, suspend or resume a customer", tag: "customers", needs: access.PlatformManage}, a.changeCustomer)
 }
 
 func viewCustomer(t tenant.Tenant) Customer {
-	return Customer{ID: t.ID.String(), Name: t.Name, State: string(t.State), Region: t.Region, CreatedAt: t.Created.UTC()}
+	return Customer{ID: t.ID.String(), Name: t.Name, State: string(t.State), Region: t.Region, CreatedAt: t.Created.UTC(), EndsAt: when(t.Closes)}
 }
 
 func (a *API) listCustomers(ctx context.Context, who Asker, in *Paging) (*pageOut[Customer], error) {

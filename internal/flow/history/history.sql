@@ -165,3 +165,6 @@ select coalesce(min(at), 0) from history
 
 -- query: oldest_conversation
 select coalesce(min(id), 0) from conversation
+
+-- query: drop_redactions
+delete from history_redaction where tenant = $1

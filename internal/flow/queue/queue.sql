@@ -197,3 +197,18 @@ select id, tenant, site, at, sealed from queue_pause where ($1 = 1 or tenant = $
 
 -- query: drop_pause
 delete from queue_pause where id = $1 and ($2 = 1 or tenant = $3)
+
+-- query: places_of_tenant
+select id, place from message where tenant = $1 order by id limit $2
+
+-- query: drop_bodies
+delete from body where id in (select id from message where tenant = $1 and id <= $2)
+
+-- query: drop_rows
+delete from queue where tenant = $1 and message <= $2
+
+-- query: drop_messages
+delete from message where tenant = $1 and id <= $2
+
+-- query: drop_pauses
+delete from queue_pause where tenant = $1 and tenant <> 0

@@ -66,3 +66,7 @@ delete from suppression where tenant = $1
 
 -- query: purge
 delete from suppression where until > 0 and until <= $1
+
+-- query: drop_tenant
+delete from suppression where tenant = $1 and tenant <> 0 and id in (
+  select id from suppression where tenant = $1 order by id limit $2)

@@ -71,3 +71,7 @@ where id = $1 and ($2 = 1 or tenant = $3) and state in ('waiting', 'running')
 
 -- query: purge
 delete from job where state in ('done', 'failed', 'cancelled') and changed < $1 and ($2 = 1 or tenant = $3)
+
+-- query: drop_tenant
+-- Of an ended customer: whatever still runs has no further effect.
+delete from job where tenant = $1 and tenant <> 0

@@ -43,3 +43,6 @@ update inbound_route set sealed = $4, changed = $5 where id = $3 and ($1 = 1 or 
 
 -- query: delete
 delete from inbound_route where id = $3 and ($1 = 1 or tenant = $2)
+
+-- query: drop_tenant
+delete from inbound_route where tenant = $1

@@ -63,3 +63,9 @@ delete from relay_key where domain = $1
 
 -- query: delete
 delete from relay_domain where id = $3 and ($1 = 1 or tenant = $2)
+
+-- query: drop_tenant_keys
+delete from relay_key where tenant = $1
+
+-- query: drop_tenant
+delete from relay_domain where tenant = $1

@@ -162,3 +162,18 @@ delete from access_credential where id = $3 and ($1 = 1 or tenant = $2)
 
 -- query: password_hashes
 select id, password from access_user where password <> '' and id > $1 order by id limit 1000
+
+-- query: drop_sessions
+delete from access_session where user_id in (select id from access_user where tenant = $1)
+
+-- query: drop_links
+delete from access_link where user_id in (select id from access_user where tenant = $1)
+
+-- query: drop_users
+delete from access_user where tenant = $1
+
+-- query: drop_tokens
+delete from access_token where tenant = $1
+
+-- query: drop_credentials
+delete from access_credential where tenant = $1

@@ -34,6 +34,8 @@ const (
 	EvidenceRead       Permission = "evidence:read"
 	PolicyRead         Permission = "policy:read"      // what is in force, and its versions
 	PolicyManage       Permission = "policy:manage"    // publish: the operator the platform's, an owner a narrower one
+	ContractEnd        Permission = "contract:end"     // order the end of a contract, and undo it
+	ContractExport     Permission = "contract:export"  // fetch everything that is kept of the customer
 	PlatformRead       Permission = "platform:read"    // customers, as a list
 	PlatformManage     Permission = "platform:manage"  // add and end customers
 	AssuranceRead      Permission = "assurance:read"   // attestations and findings
@@ -47,7 +49,7 @@ var permissions = []Permission{
 	SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 	QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 	NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, PlatformRead, PlatformManage,
+	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, PlatformRead, PlatformManage,
 	AssuranceRead, AssuranceManage, GrantsTake, LawfulManage,
 }
 
@@ -96,6 +98,7 @@ const (
 	ScopeSubjectsManage     Scope = "subjects:manage"
 	ScopeEvidenceRead       Scope = "evidence:read"
 	ScopePolicyManage       Scope = "policy:manage"
+	ScopeContractEnd        Scope = "contract:end"
 	ScopePlatformRead       Scope = "platform:read"
 	ScopePlatformManage     Scope = "platform:manage"
 )
@@ -105,7 +108,7 @@ func Scopes() []Scope {
 	return []Scope{
 		ScopeMessagesSend, ScopeMessagesRead, ScopeMessagesContent, ScopeQueueManage, ScopeDomainsManage,
 		ScopeRoutesManage, ScopeTokensManage, ScopeSuppressionsManage, ScopeUsersManage, ScopeSubjectsManage,
-		ScopeEvidenceRead, ScopePolicyManage, ScopePlatformRead, ScopePlatformManage,
+		ScopeEvidenceRead, ScopePolicyManage, ScopeContractEnd, ScopePlatformRead, ScopePlatformManage,
 	}
 }
 
@@ -120,11 +123,11 @@ var roleTable = map[Role]Grants{
 	Operator: join(own(permissions...), all(
 		MessagesRead, MessagesDelete, OverviewRead, QueueRead, QueueManage, DomainsRead, DomainsManage,
 		RoutesRead, RoutesManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage,
-		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, PlatformRead, PlatformManage, LawfulManage)),
+		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, ContractEnd, PlatformRead, PlatformManage, LawfulManage)),
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage),
+		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport),
 	Admin: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead),
@@ -148,8 +151,9 @@ var scopeTable = map[Scope]Grants{
 	ScopeSubjectsManage:     own(SubjectsManage),
 	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead),
 	ScopePolicyManage:       own(PolicyRead, PolicyManage),
+	ScopeContractEnd:        own(ContractEnd, ContractExport),
 	ScopePlatformRead:       all(PlatformRead, OverviewRead, QueueRead, DomainsRead, EvidenceRead),
-	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage),
+	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage, ContractEnd),
 }
 
 func own(ps ...Permission) Grants { return grant(Own, ps) }

@@ -106,7 +106,7 @@ func (s *Store) SignInByLink(ctx context.Context, link string) (secret string, p
 
 // start makes a session in the transaction that does first.
 func (s *Store) start(ctx context.Context, first func(*db.Tx) error, user ids.User, in ids.Tenant, role Role) (string, Principal, error) {
-	if err := s.Tenants.Active(ctx, in); err != nil {
+	if err := s.Tenants.Enters(ctx, in); err != nil {
 		return "", Principal{}, err
 	}
 	secret := generate("", sessionBytes)
@@ -159,7 +159,7 @@ func (s *Store) Session(ctx context.Context, secret string) (Principal, error) {
 	if !now.Before(until) || now.Sub(seen) >= s.Limits.Idle {
 		return Principal{}, over
 	}
-	if err := s.Tenants.Active(ctx, in); err != nil {
+	if err := s.Tenants.Enters(ctx, in); err != nil {
 		return Principal{}, err
 	}
 	if now.Sub(seen) >= usedEvery {

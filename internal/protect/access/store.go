@@ -28,7 +28,9 @@ const usedEvery = time.Minute
 // Tenants is what access asks about a customer: nil, or a Denied fault that says
 // why not.
 type Tenants interface {
+	// Active is asked of those who send, Enters of those who sign in.
 	Active(context.Context, ids.Tenant) error
+	Enters(context.Context, ids.Tenant) error
 }
 
 // Config is what a Store is made of.

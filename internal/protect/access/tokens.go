@@ -153,7 +153,7 @@ func (s *Store) ByToken(ctx context.Context, secret string) (Principal, error) {
 	if until != 0 && !now.Before(moment(until)) {
 		return Principal{}, fault.New(fault.Unauthenticated, "The token expired on "+moment(until).Format(time.RFC3339)+". Make a new one.")
 	}
-	if err := s.Tenants.Active(ctx, t.Tenant); err != nil {
+	if err := s.Tenants.Enters(ctx, t.Tenant); err != nil {
 		return Principal{}, err
 	}
 	if now.Sub(moment(used)) >= usedEvery {

@@ -26,3 +26,6 @@ where ($1 = '' or promise = $1) and ($2 = 1 or tenant = 0 or tenant = $3) order 
 -- Findings of customers that were not judged again: they have gone.
 -- query: drop_gone
 delete from finding where promise = $1 and tenant <> 0 and checked < $2
+
+-- query: drop_tenant
+delete from finding where tenant = $1 and tenant <> 0

@@ -67,6 +67,9 @@ type Config struct {
 	Policy func(ids.Tenant) string
 	// Grace is how long a delivery that was under way may take; 15 minutes when zero.
 	Grace time.Duration
+	// Whole deletes again what a restore brought back of a customer whose contract
+	// ended, and says how many records that were; protect/ending does.
+	Whole func(context.Context, Entry) (int, error)
 	// Settle is how long Erase waits for such deliveries itself; 5 s when zero.
 	Settle time.Duration
 }
@@ -297,7 +300,7 @@ func endpoints(n int) string {
 func (e *Eraser) Finish(ctx context.Context) (int, error) {
 	var due []Entry
 	err := e.Ledger.Each(ctx, func(x Entry) error {
-		if x.Done.IsZero() && (x.Passes == 0 || !e.Clock.Now().Before(x.At.Add(e.Grace))) {
+		if !x.Whole && x.Done.IsZero() && (x.Passes == 0 || !e.Clock.Now().Before(x.At.Add(e.Grace))) {
 			due = append(due, x)
 		}
 		return nil
@@ -374,22 +377,34 @@ func (e *Eraser) left(ctx context.Context, s pledge.Subject) (int, error) {
 	return count, nil
 }
 
-// Replay erases again everybody in the ledger: after a restore of data that was
-// taken at a time. It stages the entry of the restore and says how many persons
+// Replay erases again everybody in the ledger, persons and customers: after a
+// restore of data that was taken at a time. It stages the entry of the restore and says how many persons
 // it went through.
 func (e *Eraser) Replay(ctx context.Context, taken time.Time) (int, error) {
 	persons, records := 0, 0
-	err := e.Ledger.Each(ctx, func(x Entry) error {
-		if x.At.Before(taken.Add(-24 * time.Hour)) {
-			return nil // the backup was taken after it; a day is for clocks
-		}
-		erased, err := e.settled(ctx, &x)
-		for _, y := range erased {
-			records += y.Count
-		}
-		persons++
-		return err
-	})
+	replay := func(whole bool, erase func(*Entry) (int, error)) error {
+		return e.Ledger.Each(ctx, func(x Entry) error {
+			if x.Whole != whole || x.At.Before(taken.Add(-24*time.Hour)) {
+				return nil // the backup was taken after it; a day is for clocks
+			}
+			n, err := erase(&x)
+			records += n
+			persons++
+			return err
+		})
+	}
+	// Customers first: what of them came back opens to nobody, and would stop those
+	// who look for persons.
+	err := replay(true, func(x *Entry) (int, error) { return e.whole(ctx, *x) })
+	if err == nil {
+		err = replay(false, func(x *Entry) (n int, err error) {
+			erased, err := e.settled(ctx, x)
+			for _, y := range erased {
+				n += y.Count
+			}
+			return n, err
+		})
+	}
 	if err != nil {
 		return persons, fault.Wrap(err, "replay the erasure ledger")
 	}
@@ -400,6 +415,13 @@ func (e *Eraser) Replay(ctx context.Context, taken time.Time) (int, error) {
 	err = e.DB.Change(ctx, "stage the evidence of a restore", func(tx *db.Tx) error { return e.Stage.Stage(ctx, tx, leaf) })
 	e.Log.Nudge()
 	return persons, fault.Wrap(err, fmt.Sprintf("record the restore of %s", taken.Format(time.DateOnly)))
+}
+
+func (e *Eraser) whole(ctx context.Context, x Entry) (int, error) {
+	if e.Whole == nil {
+		return 0, fault.New(fault.Internal, "nobody deletes a customer as a whole")
+	}
+	return e.Whole(ctx, x)
 }
 
 // Run finishes what is due, each minute, until its context ends.

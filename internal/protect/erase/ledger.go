@@ -38,15 +38,17 @@ type Entry struct {
 	ID       ids.Certificate `json:"id"`
 	Everyone bool            `json:"everyone,omitempty"`
 	Tenant   ids.Tenant      `json:"tenant,omitempty"`
-	Address  string          `json:"address"`
+	Whole    bool            `json:"whole,omitempty"` // not a person: the customer, whose contract ended
+	Address  string          `json:"address"`         // empty where it is whole
 	KeepAway bool            `json:"keep_away,omitempty"`
 	By       evidence.Role   `json:"by"`
 	Reason   string          `json:"reason"`
 	Case     ids.Case        `json:"case,omitempty"` // the person's request
 	Told     int             `json:"told,omitempty"` // endpoints that got the data
 	At       time.Time       `json:"at"`
-	Passes   int             `json:"passes"` // times that the holders have finished
-	Done     time.Time       `json:"done"`   // zero while a repeat is due
+	Passes   int             `json:"passes"`             // times that the holders have finished
+	Done     time.Time       `json:"done"`               // zero while a repeat is due
+	Document string          `json:"document,omitempty"` // the certificate of a whole customer, which a restore would lose
 }
 
 // subject is whom the entry is about, as of its time.
@@ -211,8 +213,8 @@ var Declaration = pledge.Declaration{
 	Package: "protect/erase",
 	Categories: []pledge.Category{{
 		Name: ledger, About: pledge.Correspondent,
-		What:    "the address of an erased person and when it was erased, sealed under a key of its own, apart from the data",
-		Purpose: "erase the person again when a backup is restored",
+		What:    "the address of an erased person, or the number of a customer whose contract ended, and when it was erased, sealed under a key of its own, apart from the data",
+		Purpose: "erase the person, or the customer, again when a backup is restored",
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{Ceiling: LedgerDays * 24 * time.Hour, From: "the erasure; no backup is kept longer"},
 		Found:   "by opening the entries", Erasing: pledge.KeepByLaw,

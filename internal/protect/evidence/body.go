@@ -87,14 +87,22 @@ func (b *Purge) check(c *checker) {
 	c.word("body.policy", b.Policy)
 }
 
-// Erasure is the erasure of one person; it is the body of a certificate.
+// Of says whose erasure it was, where it was no person's.
+type Of string
+
+// OfCustomer is the end of a customer's contract: everything of the leaf's tenant.
+const OfCustomer Of = "customer"
+
+// Erasure is the erasure of one person, or of a customer as a whole; it is the
+// body of a certificate.
 type Erasure struct {
 	Categories  []Counted       `json:"categories"`
 	Certificate ids.Certificate `json:"certificate"`
-	Follows     []Follow        `json:"follows"` // what is reached later, and by when
-	Policy      string          `json:"policy"`  // the policy's version: "2026-11"
-	Reached     []string        `json:"reached"` // what was reached at once, in sentences
-	Reason      string          `json:"reason"`  // a word: "art17", "consent.withdrawn", "under16"
+	Follows     []Follow        `json:"follows"`      // what is reached later, and by when
+	Of          Of              `json:"of,omitempty"` // nothing: a person
+	Policy      string          `json:"policy"`       // the policy's version: "2026-11"
+	Reached     []string        `json:"reached"`      // what was reached at once, in sentences
+	Reason      string          `json:"reason"`       // a word: "art17", "consent.withdrawn", "under16"
 	Subject     SubjectHash     `json:"subject"`
 }
 
@@ -144,6 +152,7 @@ func (b *Erasure) check(c *checker) {
 	}
 	c.word("body.policy", b.Policy)
 	c.word("body.reason", b.Reason)
+	c.that(b.Of == "" || b.Of == OfCustomer, "body.of", "must be customer or nothing")
 	c.that(b.Subject != SubjectHash{}, "body.subject", "must be given")
 }
 

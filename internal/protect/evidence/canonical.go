@@ -15,6 +15,7 @@ import (
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
 )
 
 // canonical writes JSON without spaces and without HTML escapes. With fields
@@ -123,6 +124,12 @@ type SubjectHash struct {
 // HashSubject names a person to those alone who hold the salt.
 func HashSubject(s Salt, a address.Address) SubjectHash {
 	return SubjectHash{Hash: DigestOf(append(s[:], a.Canonical()...)), Salt: s.commitment()}
+}
+
+// HashCustomer names a customer, by its number's text form, to those who hold the
+// salt.
+func HashCustomer(s Salt, customer ids.Tenant) SubjectHash {
+	return SubjectHash{Hash: DigestOf(append(s[:], customer.String()...)), Salt: s.commitment()}
 }
 
 func (s Salt) commitment() Digest {

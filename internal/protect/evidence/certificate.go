@@ -87,6 +87,8 @@ type CertificateCheck struct {
 // CertificateReport is what a certificate says, all of it verified.
 type CertificateReport struct {
 	Certificate    ids.Certificate `json:"certificate"`
+	Of             Of              `json:"of,omitempty"`      // nothing: a person
+	Customer       ids.Tenant      `json:"customer,omitzero"` // whose data it was
 	Leaf           ids.Leaf        `json:"leaf"`
 	At             Time            `json:"at"`
 	OrderedBy      Role            `json:"ordered_by"`
@@ -134,11 +136,14 @@ func VerifyCertificate(data []byte, check CertificateCheck) (CertificateReport, 
 		return CertificateReport{}, denied("does not prove that its leaf stands in the log")
 	}
 	matches, err := checkSubject(erasure.Subject, c.Salt, check.Address)
+	if erasure.Of == OfCustomer {
+		matches, err = checkCustomer(erasure.Subject, c.Salt, leaf.Tenant, check.Address)
+	}
 	if err != nil {
 		return CertificateReport{}, err
 	}
 	return CertificateReport{
-		Certificate: erasure.Certificate, Leaf: leaf.ID, At: leaf.At, OrderedBy: leaf.By.Role,
+		Certificate: erasure.Certificate, Of: erasure.Of, Customer: leaf.Tenant, Leaf: leaf.ID, At: leaf.At, OrderedBy: leaf.By.Role,
 		Reason: erasure.Reason, Policy: erasure.Policy, Categories: erasure.Categories,
 		Reached: erasure.Reached, Follows: erasure.Follows,
 		Log: cp.Origin, LogSize: cp.Size, LeafIndex: c.LeafIndex, PublicKey: c.PublicKey,
@@ -187,6 +192,21 @@ func checkSubject(s SubjectHash, salt *Salt, a *address.Address) (bool, error) {
 	}
 	if HashSubject(*salt, *a) != s {
 		return false, denied("is about another address")
+	}
+	return true, nil
+}
+
+// checkCustomer is checkSubject of a customer, whose number the leaf bears.
+func checkCustomer(s SubjectHash, salt *Salt, customer ids.Tenant, a *address.Address) (bool, error) {
+	switch {
+	case a != nil:
+		return false, fault.New(fault.Invalid, "The certificate is about a customer and not about a person.")
+	case customer == 0:
+		return false, denied("does not say which customer it is about")
+	case salt == nil:
+		return false, nil
+	case HashCustomer(*salt, customer) != s:
+		return false, denied("is about another customer")
 	}
 	return true, nil
 }

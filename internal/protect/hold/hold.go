@@ -78,7 +78,8 @@ type Hold struct {
 	Created  time.Time
 	Released time.Time // zero while it holds
 
-	key []byte
+	key      []byte
+	outlives bool // the customer's keys are gone, or about to go
 }
 
 // Overdue reports whether nobody has reviewed it by its date.
@@ -284,9 +285,11 @@ func (s *Store) read(ctx context.Context, query string, args ...any) ([]Hold, er
 		var h Hold
 		var review, created, released int64
 		var sealed []byte
-		if err := scan(&h.ID, &h.Tenant, &h.Kind, &h.Ground, &h.Owner, &review, &created, &released, &h.key, &sealed); err != nil {
+		var outlives int
+		if err := scan(&h.ID, &h.Tenant, &h.Kind, &h.Ground, &h.Owner, &review, &created, &released, &h.key, &sealed, &outlives); err != nil {
 			return err
 		}
+		h.outlives = outlives == 1
 		h.Review, h.Created = clock.FromMicros(review), clock.FromMicros(created)
 		if released != 0 {
 			h.Released = clock.FromMicros(released)
@@ -323,10 +326,19 @@ func (s *Store) unseal(h *Hold, sealed []byte) error {
 	return err
 }
 
+// keeper is under whose keys the hold's key is wrapped: its customer's, or the
+// platform's once the customer's contract is over.
+func (h *Hold) keeper() ids.Tenant {
+	if h.outlives {
+		return 0
+	}
+	return h.Tenant
+}
+
 func keyAD(id ids.Hold) vault.AD { return vault.AD{Table: table, Row: int64(id)} }
 
 func (s *Store) keyOf(h *Hold) (vault.Key, error) {
-	key, err := s.Vault.Unwrap(h.Tenant, keyAD(h.ID), h.key)
+	key, err := s.Vault.Unwrap(h.keeper(), keyAD(h.ID), h.key)
 	return key, fault.Wrap(err, "open a hold's key")
 }
 

@@ -38,20 +38,25 @@ create table held_person (
 );
 create index held_person_hold on held_person (hold);
 
+-- migration: 2
+-- 1: the customer's contract is over, and its keys with it; the hold's key is
+-- wrapped under the platform's.
+alter table hold add column outlives int not null default 0;
+
 -- query: add
 insert into hold (id, tenant, kind, ground, owner, review, created, released, key, sealed)
 values ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)
 
 -- query: get
-select id, tenant, kind, ground, owner, review, created, released, key, sealed from hold
+select id, tenant, kind, ground, owner, review, created, released, key, sealed, outlives from hold
 where id = $3 and ($1 = 1 or tenant = $2)
 
 -- query: list
-select id, tenant, kind, ground, owner, review, created, released, key, sealed from hold
+select id, tenant, kind, ground, owner, review, created, released, key, sealed, outlives from hold
 where ($1 = 1 or tenant = $2) and id < $3 order by id desc limit $4
 
 -- query: holding
-select id, tenant, kind, ground, owner, review, created, released, key, sealed from hold
+select id, tenant, kind, ground, owner, review, created, released, key, sealed, outlives from hold
 where ($1 = 1 or tenant = $2) and released = 0 order by id
 
 -- query: review
@@ -106,3 +111,10 @@ delete from held_person where hold = $1 and tenant = $2
 
 -- query: drop_released
 delete from hold where released > 0 and released < $1 and not exists (select 1 from held where held.hold = hold.id)
+
+-- query: outlive
+update hold set key = $4, outlives = 1 where id = $1 and tenant = $2 and key = $3 and outlives = 0
+
+-- query: drop_bare
+-- What is left of released holds of an ended customer.
+delete from hold where tenant = $1 and released > 0

@@ -33,7 +33,7 @@ var Declaration = pledge.Declaration{
 		},
 	},
 	Places: slices.Concat(
-		pledge.Columns("holds", false, "hold", "id", "tenant", "kind", "ground", "owner", "review", "created", "released"),
+		pledge.Columns("holds", false, "hold", "id", "tenant", "kind", "ground", "owner", "review", "created", "released", "outlives"),
 		pledge.Columns("holds", true, "hold", "key", "sealed"),
 		pledge.Columns(held, false, "held", "hold", "category", "id", "message", "tenant", "at"),
 		pledge.Columns(held, true, "held", "sealed"),

@@ -55,6 +55,9 @@ func (s *Store) Preserve(ctx context.Context, in scope.Scope) error {
 		return err
 	}
 	for i := range list {
+		if list[i].outlives { // nothing of its customer is left to copy
+			continue
+		}
 		err := s.preserve(ctx, &list[i])
 		if fault.Is(err, fault.Gone) { // released, in a backup from before; or the customer's keys are gone
 			s.log.Warn("the key of a hold is gone; it keeps nothing", "hold", list[i].ID)
@@ -241,7 +244,7 @@ func (s *Store) Rewrap(ctx context.Context, _, _ time.Time, dying func(ids.Key) 
 		if !dying(vault.KeyOf(h.key)) {
 			continue
 		}
-		key, err := s.Vault.Rewrap(ctx, h.Tenant, keyAD(h.ID), h.key)
+		key, err := s.Vault.Rewrap(ctx, h.keeper(), keyAD(h.ID), h.key)
 		if fault.Is(err, fault.Gone) {
 			continue
 		}
@@ -357,6 +360,12 @@ func (s *Store) byPerson(ctx context.Context, x pledge.Subject, yield func(h *Ho
 	by := map[ids.Hold]*Hold{}
 	var tenants []ids.Tenant
 	for i := range list {
+		if list[i].outlives {
+			if err := s.search(ctx, &list[i], x, yield); err != nil {
+				return err
+			}
+			continue
+		}
 		by[list[i].ID] = &list[i]
 		if !slices.Contains(tenants, list[i].Tenant) {
 			tenants = append(tenants, list[i].Tenant)

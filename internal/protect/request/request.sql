@@ -138,3 +138,13 @@ delete from request_share where request in (select id from request_case where ha
 
 -- query: forget
 delete from request_case where hash = $1
+
+-- query: cases_of_tenant
+select request from request_share where tenant = $1 and request > $2 order by request limit $3
+
+-- query: drop_share
+delete from request_share where request = $1 and tenant = $2
+
+-- query: drop_alone
+-- A case that was this customer's alone.
+delete from request_case where id = $1 and not exists (select 1 from request_share where request = $1)

@@ -1,7 +1,8 @@
 // Package tenant keeps the operator and its customers. It promises that the
 // platform is tenant 1 and the parent of every customer, that a name is sealed,
-// and that a customer whose time is over does not come back. What suspension
-// stops is decided by those who ask Active.
+// that a customer who is closed neither sends nor receives but may still sign in,
+// and that one whose time is over does not come back. What suspension stops is
+// decided by those who ask Active; a contract's end is protect/ending's.
 package tenant
 
 import (
@@ -34,7 +35,7 @@ var Declaration = pledge.Declaration{
 	Package: "protect/tenant",
 	Categories: []pledge.Category{{
 		Name: "customers", About: pledge.Customer,
-		What:    "a customer's name, state and region",
+		What:    "a customer's name, state and region, and when its contract ends",
 		Purpose: "know whose mail this is and whether the contract lives",
 		Basis:   pledge.Contract,
 		Period:  pledge.Period{From: "the contract's end"},
@@ -42,7 +43,7 @@ var Declaration = pledge.Declaration{
 		Erasing: pledge.Delete,
 	}},
 	Places: append(append(
-		pledge.Columns("customers", false, "tenant", "id", "parent", "state", "region", "created", "changed"),
+		pledge.Columns("customers", false, "tenant", "id", "parent", "state", "region", "created", "changed", "closes"),
 		pledge.Columns("customers", true, "tenant", "sealed")...),
 		pledge.Place{Kind: pledge.Memory, Name: "states of customers", Category: "customers"}),
 }
@@ -68,6 +69,7 @@ type Tenant struct {
 	State   State
 	Region  string // where its data is kept: a label such as "eu-central"
 	Created time.Time
+	Closes  time.Time // the contract's end; zero: none is ordered
 }
 
 // Change is what may change; nil leaves a field as it is.
@@ -89,8 +91,14 @@ type Store struct {
 
 // known is a state as it was lately; other nodes learn a change when it is old.
 type known struct {
-	state State
-	until time.Time
+	state  State
+	closes int64 // microseconds; 0: never
+	until  time.Time
+}
+
+// closed reports that the contract's end has come.
+func (k known) closed(now time.Time) bool {
+	return k.state == Ended || k.closes != 0 && clock.Micros(now) >= k.closes
 }
 
 const (
@@ -184,15 +192,20 @@ func (s *Store) List(ctx context.Context, in scope.Scope, before ids.Tenant, lim
 func (s *Store) read(scan func(...any) error) (Tenant, error) {
 	var t Tenant
 	var blob []byte
-	if err := scan(&t.ID, &t.Parent, &t.State, &t.Region, &blob, &t.Created); err != nil {
+	var closes int64
+	if err := scan(&t.ID, &t.Parent, &t.State, &t.Region, &blob, &t.Created, &closes); err != nil {
 		return Tenant{}, err
+	}
+	if closes != 0 {
+		t.Closes = clock.FromMicros(closes)
 	}
 	var open secret
-	if err := sealed.Get(s.vault, row(t.ID), blob, &open); err != nil {
-		return Tenant{}, err
+	err := sealed.Get(s.vault, row(t.ID), blob, &open)
+	if fault.Is(err, fault.Gone) { // the keys are destroyed, whatever a restored row says
+		t.State, err = Ended, nil
 	}
 	t.Name = open.Name
-	return t, nil
+	return t, err
 }
 
 // Change renames, suspends, resumes or ends a tenant. The platform cannot be
@@ -225,7 +238,7 @@ func (s *Store) Change(ctx context.Context, in scope.Scope, id ids.Tenant, c Cha
 		}
 		return err
 	})
-	s.forget(id)
+	s.Forget(id)
 	return t, fault.Wrap(err, "change a customer")
 }
 
@@ -245,41 +258,98 @@ func mayMove(id ids.Tenant, from, to State) error {
 }
 
 // Active returns nil for a customer whose contract lives, and a Denied fault for
-// one that is suspended, ended or unknown. It may be some seconds behind what
-// another node changed.
+// one that is suspended, closed, ended or unknown. It may be some seconds behind
+// what another node changed.
 func (s *Store) Active(ctx context.Context, id ids.Tenant) error {
-	state, err := s.state(ctx, id)
+	k, err := s.known(ctx, id)
 	switch {
-	case fault.Is(err, fault.NotFound), err == nil && state == Ended:
-		return fault.New(fault.Denied, "This account has ended.")
-	case err == nil && state == Suspended:
-		return fault.New(fault.Denied, "This account is suspended. Ask the operator of this server.")
+	case fault.Is(err, fault.NotFound), err == nil && k.state == Ended:
+		return ended()
+	case err == nil && k.closed(s.clock.Now()):
+		return fault.New(fault.Denied, "This account is closed: its contract ended on "+clock.FromMicros(k.closes).UTC().Format(time.DateOnly)+". Nothing is sent or received any more; its users can still sign in and fetch the export.")
+	case err == nil && k.state == Suspended:
+		return suspended()
 	}
 	return err
 }
 
-func (s *Store) state(ctx context.Context, id ids.Tenant) (State, error) {
+// Enters is Active for those who sign in: they still may when the account is
+// closed, to fetch the export or to undo the end.
+func (s *Store) Enters(ctx context.Context, id ids.Tenant) error {
+	k, err := s.known(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && k.state == Ended:
+		return ended()
+	case err == nil && k.state == Suspended:
+		return suspended()
+	}
+	return err
+}
+
+// Closed reports that a customer's contract is over.
+func (s *Store) Closed(ctx context.Context, id ids.Tenant) (bool, error) {
+	k, err := s.known(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	return k.closed(s.clock.Now()), err
+}
+
+func ended() error { return fault.New(fault.Denied, "This account has ended.") }
+
+func suspended() error {
+	return fault.New(fault.Denied, "This account is suspended. Ask the operator of this server.")
+}
+
+func (s *Store) known(ctx context.Context, id ids.Tenant) (known, error) {
 	now := s.clock.Now()
 	s.mu.Lock()
 	k, ok := s.states[id]
 	s.mu.Unlock()
 	if ok && now.Before(k.until) {
-		return k.state, nil
+		return k, nil
 	}
-	var state State
-	if err := s.set.One(ctx, "state", []any{id}, &state); err != nil {
-		return "", fault.Wrap(err, "read a customer's state")
+	k = known{until: now.Add(stateLife)}
+	if err := s.set.One(ctx, "state", []any{id}, &k.state, &k.closes); err != nil {
+		return known{}, fault.Wrap(err, "read a customer's state")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.states) >= maxStates {
 		clear(s.states)
 	}
-	s.states[id] = known{state, now.Add(stateLife)}
-	return state, nil
+	s.states[id] = k
+	return k, nil
 }
 
-func (s *Store) forget(id ids.Tenant) {
+// Close sets, in a transaction, when a customer's contract ends; the zero time
+// takes it back. The platform and one that has ended are a Conflict. Follow it by
+// Forget once the transaction is committed.
+func (s *Store) Close(ctx context.Context, tx *db.Tx, id ids.Tenant, at time.Time) error {
+	closes := int64(0)
+	if !at.IsZero() {
+		closes = clock.Micros(at)
+	}
+	n, err := tx.Do(ctx, s.set, "close", id, closes, tx.Now())
+	if err == nil && n == 0 {
+		err = fault.New(fault.Conflict, "The contract of this customer cannot be ended: it is the platform, or has ended.")
+	}
+	return err
+}
+
+// Drop removes an ended customer's row and says whether there was one.
+func (s *Store) Drop(ctx context.Context, id ids.Tenant) (int, error) {
+	var n int64
+	err := s.db.Change(ctx, "drop a customer", func(tx *db.Tx) (err error) {
+		n, err = tx.Do(ctx, s.set, "drop_tenant", id)
+		return err
+	})
+	s.Forget(id)
+	return int(n), fault.Wrap(err, "drop a customer")
+}
+
+// Forget makes the next question about a customer be read anew.
+func (s *Store) Forget(id ids.Tenant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.states, id)

@@ -12,20 +12,30 @@ create table tenant (
   check ((parent = 0) = (id = 1))
 );
 
+-- migration: 2
+-- The contract's end, once it is ordered: nothing is sent or received from then on.
+alter table tenant add column closes int not null default 0; -- 0: no end is ordered
+
 -- query: add
 insert into tenant (id, parent, state, region, sealed, created, changed)
 values ($1, $2, 'active', $3, $4, $5, $5) on conflict (id) do nothing
 
 -- query: get
-select id, parent, state, region, sealed, created from tenant where id = $3 and ($1 = 1 or id = $2)
+select id, parent, state, region, sealed, created, closes from tenant where id = $3 and ($1 = 1 or id = $2)
 
 -- query: list
-select id, parent, state, region, sealed, created from tenant
+select id, parent, state, region, sealed, created, closes from tenant
 where ($1 = 1 or id = $2) and id < $3 order by id desc limit $4
 
 -- query: state
-select state from tenant where id = $1
+select state, closes from tenant where id = $1
 
 -- query: change
 update tenant set state = $4, sealed = $5, changed = $6
 where id = $3 and ($1 = 1 or id = $2) and state <> 'ended'
+
+-- query: close
+update tenant set closes = $2, changed = $3 where id = $1 and parent <> 0 and state <> 'ended'
+
+-- query: drop_tenant
+delete from tenant where id = $1 and parent <> 0

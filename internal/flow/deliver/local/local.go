@@ -46,6 +46,10 @@ func (c *Courier) Deliver(ctx context.Context, p *deliver.Parcel) []outcome.Outc
 
 func (c *Courier) one(ctx context.Context, p *deliver.Parcel, r deliver.Recipient) outcome.Outcome {
 	tenant, route, found, err := c.Desk.Recipient(ctx, r.Address)
+	if fault.Is(err, fault.Denied) {
+		text, _ := fault.Public(err)
+		return outcome.ByUs(outcome.Failed, 550, "5.2.1", text)
+	}
 	if err != nil {
 		return outcome.ByUs(outcome.Deferred, 451, "4.3.0", "The address could not be looked up; it will be tried again.")
 	}

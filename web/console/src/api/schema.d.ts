@@ -278,7 +278,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Rename, suspend, resume or end a customer */
+        /** Rename, suspend or resume a customer */
         patch: operations["change-customer"];
         trace?: never;
     };
@@ -1478,6 +1478,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/termination": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the end of the contract stands, or what ordering it now would bring */
+        get: operations["get-termination"];
+        put?: never;
+        /** Order the end of the contract */
+        post: operations["order-termination"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/termination/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that is kept of the customer (ZIP): JSON and CSV for each category, mail as .eml; the look is in the evidence log */
+        get: operations["export-customer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/termination/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undo the end of the contract, until the destroying begins */
+        post: operations["undo-termination"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/terminations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List ends of contracts, those that were undone with them */
+        get: operations["list-terminations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tokens": {
         parameters: {
             query?: never;
@@ -1738,8 +1807,11 @@ export interface components {
         };
         ChangeCustomerBody: {
             name?: string;
-            /** @enum {string} */
-            state?: "active" | "suspended" | "ended";
+            /**
+             * @description A contract is ended by POST /v1/termination.
+             * @enum {string}
+             */
+            state?: "active" | "suspended";
         };
         ChangeRouteBody: {
             webhook: components["schemas"]["WebhookStruct1"];
@@ -1826,6 +1898,11 @@ export interface components {
         Customer: {
             /** Format: date-time */
             created_at: string;
+            /**
+             * Format: date-time
+             * @description When the contract ends or ended; null: no end is ordered.
+             */
+            ends_at: string | null;
             id: string;
             name: string;
             region: string;
@@ -2452,6 +2529,19 @@ export interface components {
              */
             until?: string;
         };
+        NewTerminationBody: {
+            /** @description The customer's name, so that none is ended by mistake. */
+            confirm: string;
+            /** @description Without it the asker's own. */
+            customer?: string;
+            /** @description Waive the days in which the export could be fetched and the end undone. Only the customer may; it also hastens an end that is ordered. */
+            delete_at_once?: boolean;
+            /**
+             * Format: date-time
+             * @description The contract's end; without it now.
+             */
+            ends_at?: string;
+        };
         NewTokenBody: {
             /** Format: date-time */
             expires_at?: string;
@@ -2620,6 +2710,11 @@ export interface components {
         };
         PageSuppression: {
             items: components["schemas"]["Suppression"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageTermination: {
+            items: components["schemas"]["Termination"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -3161,6 +3256,74 @@ export interface components {
             source: "delivery" | "api" | "report" | "subject";
             /** Format: date-time */
             until: string | null;
+        };
+        Termination: {
+            categories: components["schemas"]["TerminationCategory"][];
+            /** @description The certificate, once it has ended. */
+            certificate?: unknown;
+            customer: string;
+            /**
+             * Format: date-time
+             * @description Until then the export can be fetched and the end undone; then everything is destroyed.
+             */
+            destroy_at: string;
+            /**
+             * Format: date-time
+             * @description When it ended, or was undone.
+             */
+            ended_at: string | null;
+            /**
+             * Format: date-time
+             * @description The contract's end: nothing is sent or received from then on.
+             */
+            ends_at: string;
+            /**
+             * Format: date-time
+             * @description When the export was last fetched.
+             */
+            fetched_at: string | null;
+            /**
+             * Format: date-time
+             * @description By when everything is gone, as the policy promises.
+             */
+            gone_by: string;
+            id?: string;
+            /** @description Something should be gone and is not. */
+            late: boolean;
+            /** @description The customer's name, until it has ended. */
+            name?: string;
+            /** Format: date-time */
+            ordered_at: string | null;
+            /** @description In which capacity. */
+            ordered_by?: string;
+            /**
+             * Format: int64
+             * @description How many records a law still keeps, apart and sealed.
+             */
+            remains: number;
+            /**
+             * Format: date-time
+             * @description When the last of them goes.
+             */
+            remains_until: string | null;
+            /** @enum {string} */
+            state: "none" | "ordered" | "exporting" | "waiting" | "destroying" | "ended" | "undone";
+            undoable: boolean;
+        };
+        TerminationCategory: {
+            category: string;
+            /** Format: int64 */
+            destroyed: number;
+            /** Format: int64 */
+            kept: number;
+            /** Format: date-time */
+            kept_until: string | null;
+            /**
+             * Format: int64
+             * @description Records that the export has.
+             */
+            read: number;
+            why?: string;
         };
         TimelineEntry: {
             /** @description Who acted by hand: operator, owner, admin, developer, viewer, or token for a program. */
@@ -7112,6 +7275,178 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-termination": {
+        parameters: {
+            query?: {
+                /** @description Without it the asker's own. */
+                customer?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Termination"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "order-termination": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTerminationBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Termination"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-customer": {
+        parameters: {
+            query?: {
+                /** @description One category only. */
+                category?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "undo-termination": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndoTerminationBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Termination"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-terminations": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageTermination"];
+                };
             };
             /** @description Error */
             default: {
