@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -251,6 +252,35 @@ func leaky(t *testing.T, h *House) {
 	h.probed.Doors["http"] = at.String()
 }
 
+// crowdless puts a door before mx at which every caller is this machine's user.
+func crowdless(t *testing.T, h *House) {
+	to := h.probed.Doors["mx"]
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	t.Cleanup(func() { door.Close(); all.Wait() })
+	all.Go(func() {
+		for {
+			near, err := door.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			all.Go(func() { _, _ = io.Copy(far, near); far.Close() })
+			all.Go(func() { _, _ = io.Copy(near, far); near.Close() })
+		}
+	})
+	at := netip.MustParseAddrPort(door.Addr().String())
+	h.gate.Own(at)
+	h.probed.Doors["mx"] = at.String()
+}
+
 // overdue leaves a record of 1970 that nobody can delete.
 func overdue(t *testing.T, h *House) {
 	statement("create trigger keep before delete on history begin select raise(ignore); end")(t, h)
@@ -297,6 +327,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cl-minimise", after: statement("create table diary (day int, secret text)"), says: "diary.day, diary.secret"},
 		{id: "ca-ropa", after: statement("create table diary (day int, secret text)"), says: "does not list diary.day, diary.secret"},
 		{id: "ca-rbac", after: statement("create trigger promote after insert on access_user begin update access_user set role = 'owner' where id = new.id; end"), says: "is not refused to the role admin"},
+		{id: "ca-ddos", after: crowdless, says: "mx holds 75 connections of one address, where 50 is the most"},
 		{id: "mb-csrf", after: trusting, says: "a request with Sec-Fetch-Site: cross-site is answered 2"},
 		{id: "mb-argon2id", after: statement("create trigger weak after insert on access_user begin update access_user set password = '$2b$12$abcdefghijklmnopqrstuv' where id = new.id and new.password <> ''; end"), says: "not Argon2id"},
 		{id: "ca-transit", after: plainDoor, says: "mx: TLS 1.2 does not come about"},

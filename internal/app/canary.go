@@ -91,7 +91,12 @@ func (h *House) openControls() (err error) {
 		Canary: h.canaryCustomer, Clear: h.clearCanary, Stored: h.storedForm, Records: h.storedRecords,
 		KeyUntil: h.keyUntil, TransitKeys: h.transitKeys, Opens: h.opens, Erase: h.eraseForProbe, Hashes: h.access.PasswordHashes,
 		LogKeys: h.logKeys, DeleteRecord: h.deleteForProbe, Policy: h.policyForProbe, Export: h.exportForProbe, Purge: h.retention.Pass, Periods: h.retention.States, Person: h.canaryPerson, Pass: h.canaryPass,
-		Floors: func() policy.TLS { return h.floors().of(0) }, Below: func() int64 { return h.handshakes.below.Load() },
+		Places: map[string]int{
+			"mx": h.Config.SMTP.PerAddress, "submission": h.Config.SMTP.PerAddress, "submissions": h.Config.SMTP.PerAddress,
+			"http": webPerAddress, "https": webPerAddress,
+		},
+		Pace:   h.Config.SMTP.PerMinute,
+		Floors: func() policy.TLS { return h.floors().of(0) }, Below: func() int64 { return h.doorMeters.below.Load() },
 		Certificate: func() (*tls.Certificate, error) { return madeUp(h.Clock, "sink.invalid") },
 		Console:     h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}

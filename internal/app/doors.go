@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/app/config"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/service"
+	"mailvow/internal/door/crowd"
 	"mailvow/internal/door/smtpserver"
 )
 
@@ -62,7 +63,7 @@ func (h *House) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.handshakes, err = newHandshakes(h.metrics); err != nil {
+	if h.doorMeters, err = newDoorMeters(h.metrics); err != nil {
 		return err
 	}
 	l := h.Config.Listen
@@ -137,7 +138,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 		cfg.ProxyFrom = append(cfg.ProxyFrom, netip.MustParsePrefix(p))
 	}
 	if h.Dev {
-		cfg.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		cfg.Exempt = thisMachine
 	}
 	server, err := smtpserver.New(cfg)
 	if err != nil {
@@ -160,13 +161,25 @@ func (h *House) mailDesk() *mailDesk {
 	}
 }
 
+// thisMachine is where a proxy beside this server comes from, and in dev mode its
+// user.
+var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+
+// The places at a web door. A proxy on another machine has the share of one address.
+const (
+	webConnections = 4000
+	webPerAddress  = 500
+)
+
 // webDoor is an HTTP server with the time limits that keep slow clients from
 // holding it.
-func webDoor(name string, l net.Listener, handler http.Handler, t *tls.Config) door {
+func (h *House) webDoor(name string, l net.Listener, handler http.Handler, t *tls.Config) door {
 	server := &http.Server{
 		Handler: handler, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
+	turned := h.doorMeters.turned.WithLabelValues(name).Inc
 	serve := func(_ context.Context, l net.Listener) error {
+		l = crowd.New(l, crowd.Limits{Connections: webConnections, PerAddress: webPerAddress, Exempt: thisMachine}, turned)
 		var err error
 		if t != nil {
 			err = server.ServeTLS(l, "", "")

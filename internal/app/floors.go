@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,23 +78,29 @@ func (f floors) mail(peer *smtpserver.Peer, t ids.Tenant) *reply.Reply {
 	return &no
 }
 
-// handshakes count TLS sessions by door and version.
-type handshakes struct {
-	byVersion *prometheus.CounterVec
-	below     atomic.Int64 // sessions under the floor of their moment
+// doorMeters count what comes to our doors, by door.
+type doorMeters struct {
+	sessions *prometheus.CounterVec
+	turned   *prometheus.CounterVec
+	below    atomic.Int64 // TLS sessions under the floor of their moment
 }
 
-func newHandshakes(r prometheus.Registerer) (*handshakes, error) {
-	s := &handshakes{byVersion: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mailvow_tls_sessions_total", Help: "TLS sessions at our doors, by version.",
-	}, []string{"door", "version"})}
-	return s, fault.Wrap(r.Register(s.byVersion), "register the metrics of TLS")
+func newDoorMeters(r prometheus.Registerer) (*doorMeters, error) {
+	m := &doorMeters{
+		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mailvow_tls_sessions_total", Help: "TLS sessions at our doors, by version.",
+		}, []string{"door", "version"}),
+		turned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mailvow_http_turned_away_total", Help: "Connections to web doors for which there was no place.",
+		}, []string{"door"}),
+	}
+	return m, fault.Wrap(errors.Join(r.Register(m.sessions), r.Register(m.turned)), "register the metrics of doors")
 }
 
-func (s *handshakes) count(door string, version, floor uint16) {
-	s.byVersion.WithLabelValues(door, tls.VersionName(version)).Inc()
+func (m *doorMeters) session(door string, version, floor uint16) {
+	m.sessions.WithLabelValues(door, tls.VersionName(version)).Inc()
 	if version < floor {
-		s.below.Add(1)
+		m.below.Add(1)
 	}
 }
 
@@ -103,7 +110,7 @@ func (h *House) serverTLS(name string, get getCertificate, protocols ...string) 
 	floor := h.floors().door(name)
 	least := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get, NextProtos: protocols}
 	least.VerifyConnection = func(s tls.ConnectionState) error {
-		h.handshakes.count(name, s.Version, floor())
+		h.doorMeters.session(name, s.Version, floor())
 		return nil
 	}
 	higher := least.Clone()

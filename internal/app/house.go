@@ -90,7 +90,7 @@ type House struct {
 	acme  *certificates.Manager // nil without tls.acme
 	doors doors
 
-	handshakes *handshakes // nil until the doors are open
+	doorMeters *doorMeters // nil until the doors are open
 }
 
 // Build opens every part. What was opened is closed again when a later one fails.

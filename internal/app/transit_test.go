@@ -28,7 +28,7 @@ func TestTransitIsJudgedByThePolicyInForce(t *testing.T) {
 	if f := h.check(t, "ca-transit"); f.Status != pledge.Kept || !strings.Contains(f.Evidence, "mx 1.3, submission 1.3, submissions 1.3") {
 		t.Errorf("%s: %s", f.Status, f.Evidence)
 	}
-	h.handshakes.below.Add(1)
+	h.doorMeters.below.Add(1)
 	if f := h.check(t, "ca-transit"); f.Status != pledge.Failing || !strings.Contains(f.Evidence, "1 sessions came about under the floor") {
 		t.Errorf("%s: %s", f.Status, f.Evidence)
 	}

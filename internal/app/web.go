@@ -39,14 +39,14 @@ func (h *House) openWeb(_ context.Context, get getCertificate) error {
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("http", listener, h.answerACME(h.traced(h.plainWeb(handler))), nil))
+		h.doors.list = append(h.doors.list, h.webDoor("http", listener, h.answerACME(h.traced(h.plainWeb(handler))), nil))
 	}
 	if l.HTTPS != "" {
 		listener, err := h.bind("https", l.HTTPS)
 		if err != nil {
 			return err
 		}
-		h.doors.list = append(h.doors.list, webDoor("https", listener, h.traced(strict(handler)), h.serverTLS("https", get, "h2", "http/1.1", certificates.ALPN)))
+		h.doors.list = append(h.doors.list, h.webDoor("https", listener, h.traced(strict(handler)), h.serverTLS("https", get, "h2", "http/1.1", certificates.ALPN)))
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (h *House) openMetrics() error {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	h.doors.list = append(h.doors.list, webDoor("metrics", listener, mux, nil))
+	h.doors.list = append(h.doors.list, h.webDoor("metrics", listener, mux, nil))
 	return nil
 }
 

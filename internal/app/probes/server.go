@@ -38,9 +38,12 @@ type Server struct {
 	Doors map[string]string
 	// Knock connects to a door.
 	Knock func(ctx context.Context, addr string) (net.Conn, error)
-	// KnockFrom does so from an address of this machine's own network, where the
-	// door is in it, as somebody of another network would.
+	// KnockFrom is Knock from another address of this machine. Places is how many
+	// connections a door holds of one address, Pace how many a mail door takes of one
+	// in a minute.
 	KnockFrom func(ctx context.Context, addr string, from netip.Addr) (net.Conn, error)
+	Places    map[string]int
+	Pace      int
 	// Lend lets the server's couriers reach a listener of the probe's.
 	Lend func(netip.AddrPort) (func(), error)
 	// SendTo makes the canary's mail to a domain go to an address, until undone.
@@ -194,6 +197,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cl-rights", s.withoutAccount},
 		probe{"mb-ccpa", s.california},
 		probe{"mb-erase", s.expired},
+		probe{"ca-ddos", s.flood},
 		probe{"mb-csrf", s.crossSite},
 		probe{"mb-tls", s.handshakes},
 		probe{"ca-transit", s.transit},
