@@ -19,6 +19,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/hold"
+	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 )
@@ -54,6 +55,7 @@ func (h *House) estate() []ending.Part {
 		gone("searched subjects", "the subjects stand in the message records", p.words),
 		gone("history operation", operation, p.by("flow/history", "drop_redactions")),
 		{Category: "suppressions", HandOver: p.suppressions, Destroy: p.suppressed},
+		{Category: "notices to recipients", HandOver: p.notices, Destroy: p.by("protect/onward", "drop")},
 		{Category: "requests of persons", HandOver: p.requests, Destroy: h.cases.Drop},
 		{Category: reads.Category, HandOver: p.looks, Destroy: p.looked},
 		{Category: "counts", HandOver: p.counts, Destroy: p.tally},
@@ -365,6 +367,15 @@ func (p belongings) requests(ctx context.Context, of ids.Tenant, f yield) error 
 			}
 		}
 		return f(pledge.Record{Category: "requests of persons", ID: c.ID.String(), At: at, Fields: fields})
+	})
+}
+
+// notices say which of the customer's endpoints were told of a person's erasure.
+func (p belongings) notices(ctx context.Context, of ids.Tenant, f yield) error {
+	return eachPage(func(n onward.Notice) int64 { return int64(n.ID) }, func(before int64, limit int) ([]onward.Notice, error) {
+		return p.onward.List(ctx, scope.Tenant(of), ids.Onward(before), limit, false)
+	}, func(n onward.Notice) error {
+		return f(pledge.Record{Category: "notices to recipients", ID: n.ID.String(), At: n.Created, Fields: facts("kind", string(n.Kind), "host", n.Host, "state", string(n.State), "due", moment(n.Due), "ended", moment(n.Ended))})
 	})
 }
 

@@ -3391,6 +3391,10 @@ export interface components {
             /** Format: int64 */
             year: number;
         };
+        UndoTerminationBody: {
+            /** @description Without it the asker's own. */
+            customer?: string;
+        };
         User: {
             /** Format: date-time */
             created_at: string;
