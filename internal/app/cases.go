@@ -39,32 +39,44 @@ func (h *House) publicURL() string {
 	return consoleURL(h.Config)
 }
 
-// postLetter mails a person as the platform, from privacy@ this server. A bounce
-// has nowhere to go: the envelope's sender is null (RFC 5321 4.5.5).
+// postLetter mails a person as the platform, from privacy@ this server.
 func (h *House) postLetter(ctx context.Context, l request.Letter) error {
 	return h.postAs(ctx, "privacy", "Privacy", l)
 }
 
 // postAs mails somebody as the platform, from a mailbox of this server's name.
 func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Letter, files ...message.Attachment) error {
-	from, err := address.Parse(mailbox + "@" + h.Config.Hostname)
-	if err != nil {
-		return fault.Wrap(err, "write as this server")
+	_, err := h.post(ctx, mailbox, name, l.To, l.Subject, l.Text, files...)
+	return err
+}
+
+// postsAs is the customer whose mail the platform's own is. In dev mode it is the
+// one whose room of caught mail a developer looks into.
+func (h *House) postsAs(to address.Address) ids.Tenant {
+	if h.Dev && h.shown.tenant != 0 && !ofCanary(to) {
+		return h.shown.tenant
 	}
-	by := tenant.Platform
-	if h.Dev && h.shown.tenant != 0 && !ofCanary(l.To) {
-		by = h.shown.tenant // whose room of caught mail a developer looks into
-	}
-	to, err := h.routes().Route(ctx, by, l.To)
+	return tenant.Platform
+}
+
+// post mails somebody as the platform, from an address of this server. A bounce
+// has nowhere to go: the envelope's sender is null (RFC 5321 4.5.5).
+func (h *House) post(ctx context.Context, from, name string, to address.Address, subject, text string, files ...message.Attachment) (ids.Message, error) {
+	sender, err := address.Parse(from + "@" + h.Config.Hostname)
 	if err != nil {
-		return err
+		return 0, fault.Wrap(err, "write as this server")
+	}
+	by := h.postsAs(to)
+	route, err := h.routes().Route(ctx, by, to)
+	if err != nil {
+		return 0, err
 	}
 	draft := h.drafts.Begin(ctx)
 	_, err = message.Compose{
-		From: []message.Mailbox{{Name: name, Address: from.Text()}}, To: []message.Mailbox{{Address: l.To.Text()}},
-		Subject: l.Subject, Text: l.Text, Date: h.Clock.Now(), MessageID: ids.New[ids.Reference](h.ids).String() + "@" + from.Domain(),
+		From: []message.Mailbox{{Name: name, Address: sender.Text()}}, To: []message.Mailbox{{Address: to.Text()}},
+		Subject: subject, Text: text, Date: h.Clock.Now(), MessageID: ids.New[ids.Reference](h.ids).String() + "@" + sender.Domain(),
 		Headers:  []message.HeaderField{{Name: "Auto-Submitted", Value: "auto-generated"}}, // RFC 3834 5
-		SMTPUTF8: l.To.NeedsUTF8(), Attachments: files,
+		SMTPUTF8: to.NeedsUTF8(), Attachments: files,
 	}.WriteTo(draft)
 	if err == nil {
 		err = draft.Finish()
@@ -73,13 +85,13 @@ func (h *House) postAs(ctx context.Context, mailbox, name string, l request.Lett
 		if e := draft.Discard(ctx); e != nil {
 			h.observe.Log.WarnContext(ctx, "discard a draft; the sweep will", "error", e)
 		}
-		return fault.Wrap(err, "write a letter")
+		return 0, fault.Wrap(err, "write a letter")
 	}
-	_, err = h.intake.Accept(ctx, &intake.Submission{
+	receipt, err := h.intake.Accept(ctx, &intake.Submission{
 		Tenant: by, Direction: history.Outbound, Class: queue.Transactional, Peer: deliver.Peer{Protocol: "HTTP"},
-		Recipients: []queue.Recipient{{Address: l.To, Route: to}}, Draft: draft, Need: deliver.Need{SMTPUTF8: l.To.NeedsUTF8(), EightBit: l.To.NeedsUTF8()},
+		Recipients: []queue.Recipient{{Address: to, Route: route}}, Draft: draft, Need: deliver.Need{SMTPUTF8: to.NeedsUTF8(), EightBit: to.NeedsUTF8()},
 	})
-	return err
+	return receipt.Message, err
 }
 
 // ofCanary says whether an address is the probes'.

@@ -198,6 +198,7 @@ func (h *House) startNodes() {
 		h.startBackups()
 		h.duty("requests", h.repeat("see to requests", casesEvery, h.cases.Tick))
 		h.duty("notices", h.tellRecipients)
+		h.duty("incidents", h.repeat("follow notices of incidents", incidentsEvery, h.incidents.Tick))
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
 }

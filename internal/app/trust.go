@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
@@ -43,6 +44,7 @@ type trust struct {
 	retention *retain.Engine
 	holds     *hold.Store
 	documents *document.Store
+	incidents *incident.Desk
 	assurance
 	controls *control.Control
 	backups  *backup.Keeper
@@ -83,6 +85,7 @@ func (h *House) openTrust(ctx context.Context) error {
 	h.cases.Subjects, h.cases.Eraser, h.cases.Told = h.subjects, h.eraser, h.onward
 	h.openLawful()
 	h.openEndings(ledger)
+	h.openIncidents()
 	h.retention, err = retain.New(retain.Config{
 		Inventory: h.inventory, Rules: h.purges(ledger), Keys: h.keyPeriods(), DB: h.db, Vault: h.vault, Stage: h.stage,
 		Policies: h.policies, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
@@ -126,6 +129,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "sessions", Purge: own(h.access.Purge)},
 		{Category: "suppressions", Age: time.Second, Purge: own(h.suppress.Purge)},
 		{Category: "caught mail", Purge: h.inbox.Purge},
+		{Category: "incidents", Purge: common(func(ctx context.Context, before time.Time) (int, error) { return h.incidents.Purge(ctx, before) }), Oldest: func(ctx context.Context) (time.Time, error) { return h.incidents.Oldest(ctx) }},
 		{Category: "requests of persons", Purge: common(h.cases.Purge), Oldest: h.cases.Oldest},
 		{Category: "notices to recipients", Purge: common(h.onward.Purge), Oldest: h.onward.Oldest},
 		{Category: "counts", Purge: h.tally.Purge},

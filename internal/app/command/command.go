@@ -69,6 +69,7 @@ type root struct {
 	Finding      findingCommands    `cmd:"" help:"Weaknesses that were found, and by when they are mended."`
 	Lawful       lawfulCommands     `cmd:"" help:"Requests of authorities, and the transparency report."`
 	Grant        grantCommands      `cmd:"" help:"Grants by which the operator's people opened personal data."`
+	Incident     incidentCommands   `cmd:"" help:"Breaches: whose data was read, the clocks, the notices, containing it."`
 	Controls     controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
 	Backup       backupCommands     `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
 	Keys         keysCommands       `cmd:"" help:"Keys of the running server."`

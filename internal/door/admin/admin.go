@@ -40,6 +40,7 @@ type Parts struct {
 	Holds     Holds
 	Documents Documents
 	Endings   Endings
+	Incidents Incidents
 	People    People
 	Acts      Acts
 	Reads     Reads

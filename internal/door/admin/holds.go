@@ -150,6 +150,9 @@ func (s *Server) holds(mux *http.ServeMux, p Parts) {
 		if err != nil {
 			return err
 		}
+		if err := p.frozen(ctx, scope.Tenant(whose)); err != nil {
+			return err
+		}
 		e := json.NewEncoder(w)
 		return p.Holds.Records(ctx, scope.Everyone, in.ID, operator(), func(r hold.Record) error {
 			line := HeldRecord{r.Category, r.Message, r.At.UTC(), map[string]string{}}

@@ -39,6 +39,8 @@ var reading = map[string][]string{
 	"subject/find": {reads.Any}, "subject/export": {reads.Any}, "subject/correct": {}, "subject/restrict": {}, "subject/erase": {},
 	"hold/add": {}, "hold/list": {ofHolds}, "hold/review": {ofHolds}, "hold/release": {ofHolds}, "hold/read": {ofHeld},
 	"onward/list": {}, "onward/retry": {}, "onward/settle": {}, // an endpoint's host, never the person
+	"incident/scope": {}, "incident/persons": {reads.Any}, "incident/list": {}, "incident/show": {}, "incident/open": {}, "incident/draft": {}, "incident/notify": {},
+	"incident/tell": {}, "incident/contain": {}, "incident/release": {}, "incident/close": {}, "incident/drill": {},
 	"request/list": {ofRequests}, "request/show": {ofRequests}, "request/decide": {ofRequests},
 	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
 	"finding/add": {}, "finding/list": {}, "finding/move": {},

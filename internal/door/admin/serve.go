@@ -48,6 +48,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.findings(mux, p)
 	s.lawful(mux, p)
 	s.customers(mux, p)
+	s.incidents(mux, p)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
 	return s
 }

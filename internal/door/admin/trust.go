@@ -169,6 +169,9 @@ func (s *Server) subjects(mux *http.ServeMux, p Parts) {
 		if p.Subjects == nil || err != nil {
 			return firstOf(err, absent("personal data"))
 		}
+		if err := p.frozen(ctx, who.Scope); err != nil {
+			return err
+		}
 		_, err = p.Subjects.Export(ctx, who, operator(), in.Format, w)
 		return err
 	})

@@ -118,6 +118,7 @@ type Parts struct {
 	Holds     Holds
 	Assurance Assurance
 	Staff     Staff
+	Incidents Incidents
 	Controls  Controls
 	Backups   BackupState
 	Inventory *inventory.Inventory
@@ -211,6 +212,7 @@ func (a *API) routes() {
 	a.grantRoutes()
 	a.noticeRoutes()
 	a.terminationRoutes()
+	a.incidentRoutes()
 	a.plainRoutes()
 }
 

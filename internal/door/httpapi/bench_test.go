@@ -39,6 +39,7 @@ import (
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/product/trust/finding"
+	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
@@ -66,7 +67,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, clearance.Schema, supply.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, incident.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, clearance.Schema, supply.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {
@@ -89,6 +90,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	road(t, &p)
 	p.Holds = holdsOf(&p)
 	p.Endings = standing{}
+	p.Incidents = incidentsOf(&p)
 	p.Documents = papersOf(t, &p)
 	registers(&p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}

@@ -218,6 +218,9 @@ func (a *API) readHold(ctx context.Context, who Asker, in *ByID) (*stream, error
 	if err != nil {
 		return nil, err
 	}
+	if err := a.frozen(ctx, scope.Tenant(h.Tenant)); err != nil {
+		return nil, err
+	}
 	// A conversation opens to whom it opens elsewhere too.
 	talks, _ := who.May(access.MessagesTranscript)
 	var lines bytes.Buffer

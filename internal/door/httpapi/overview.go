@@ -34,7 +34,7 @@ type Overview struct {
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention,requests,hold"`
+	Kind string `json:"kind" enum:"retention,requests,hold,incident"`
 	Text string `json:"text"`
 }
 
@@ -121,6 +121,11 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 		}
 		out.Body.Alerts = append(out.Body.Alerts, ends...)
 	}
+	breaches, err := a.incidentAlerts(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	out.Body.Alerts = append(breaches, out.Body.Alerts...)
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

@@ -81,6 +81,7 @@ var things = map[string]thing{
 		must(t, err)
 		return h.ID.String()
 	},
+	"/v1/incidents/{id}": func(t testing.TB, b *bench, in ids.Tenant) string { return b.incident(t, in) },
 	"/v1/tokens/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
 		token, _, err := b.parts.Access.AddToken(t.Context(), access.House(), in, "x", []access.Scope{access.ScopeMessagesSend}, time.Time{})
 		must(t, err)
@@ -223,6 +224,10 @@ var bodies = map[string]string{
 	"create-domain":         `{"name":"UNIQUE.example"}`,
 	"create-route":          `{"recipient":"UNIQUE@acme-owns.example","webhook":{"url":"https://hook.example/"}}`,
 	"change-route":          `{"webhook":{"url":"https://hook.example/new"}}`,
+	"open-incident":         `{"title":"A leaked token"}`,
+	"draft-incident":        `{"title":"Another title"}`,
+	"tell-incident":         `{"duty":"authority","reference":"AZ 1/26"}`,
+	"scope-incident":        `{"ip":"192.0.2.0/24","from":"2026-11-01T00:00:00Z"}`,
 	"create-hold":           `{"kind":"person","address":"bob@example.net","ground":"claim","review_at":"2026-12-20T00:00:00Z"}`,
 	"review-hold":           `{"review_at":"2026-12-20T00:00:00Z"}`,
 	"create-suppression":    `{"address":"UNIQUE@example.net"}`,
@@ -283,6 +288,13 @@ func (b *bench) thing(t testing.TB, o *huma.Operation, in ids.Tenant) string {
 		return make(t, b, in)
 	}
 	key := name + in.String()
+	if strings.HasPrefix(name, "/v1/incidents") { // each act leaves it in another state
+		x := make(t, b, in)
+		if o.OperationID == "release-incident" {
+			b.containFirst(t, x)
+		}
+		return x
+	}
 	if o.OperationID == "release-hold" || o.OperationID == "review-hold" || o.OperationID == "read-hold" || slices.Contains([]string{"withdraw-attestation", "move-finding", "decide-lawful-request", "end-grant"}, o.OperationID) { // once each
 		return make(t, b, in)
 	}
@@ -312,6 +324,9 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 	body = strings.Replace(body, "UNIQUE", fmt.Sprintf("u%d", ids.New[ids.User](b.parts.IDs)), 1)
 	if o.OperationID == "send-raw-message" {
 		return b.call(o.Method, path, body, with, header("Content-Type", rawType))
+	}
+	if o.OperationID == "contain-incident" {
+		return b.releaseAfter(t, path, b.call(o.Method, path, body, with))
 	}
 	return b.call(o.Method, path, body, with)
 }

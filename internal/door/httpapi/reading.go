@@ -56,6 +56,8 @@ var reading = map[string][]string{
 	"list-findings": {}, "create-finding": {}, "move-finding": {},
 	"list-lawful-requests": {}, "create-lawful-request": {}, "decide-lawful-request": {}, "export-for-authority": {reads.Any}, "get-transparency": {},
 	"list-grants": {ofGrants}, "take-grant": {}, "end-grant": {},
+	"list-incidents": {}, "get-incident": {}, "scope-incident": {}, "open-incident": {}, "draft-incident": {}, "notify-incident": {}, "tell-incident": {},
+	"contain-incident": {}, "release-incident": {}, "close-incident": {},
 	"sign-in": {}, "get-session": {}, "change-self": {}, "sign-out": {},
 	"list-tokens": {}, "create-token": {}, "delete-token": {}, "list-credentials": {}, "create-credential": {}, "delete-credential": {},
 	"list-customers": {}, "create-customer": {}, "get-customer": {}, "change-customer": {},

@@ -159,6 +159,9 @@ func (a *API) findSubject(ctx context.Context, who Asker, in *findIn) (*struct{ 
 const maxExport = 64 << 20
 
 func (a *API) exportSubject(ctx context.Context, who Asker, in *findIn) (*stream, error) {
+	if err := a.frozen(ctx, who.Scope); err != nil {
+		return nil, err
+	}
 	s, err := a.subject(who, in.Body.Address)
 	if err != nil {
 		return nil, err

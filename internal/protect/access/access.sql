@@ -177,3 +177,12 @@ delete from access_token where tenant = $1
 
 -- query: drop_credentials
 delete from access_credential where tenant = $1
+
+-- query: tokens_by
+select id from access_token where user_id = $1 order by id
+
+-- query: delete_tokens_by
+delete from access_token where user_id = $1
+
+-- query: shut_user
+update access_user set state = $4, changed = $5 where id = $3 and ($1 = 1 or tenant = $2)

@@ -41,7 +41,9 @@ const (
 	AssuranceRead      Permission = "assurance:read"   // attestations and findings
 	AssuranceManage    Permission = "assurance:manage" // enter and change them
 	GrantsTake         Permission = "grants:take"      // of staff: open personal data for a time and a reason
-	LawfulManage       Permission = "lawful:manage"    // the register of authorities' requests, and what they are given
+	IncidentsRead      Permission = "incidents:read"   // breaches: a customer the notices that concern it
+	IncidentsManage    Permission = "incidents:manage"
+	LawfulManage       Permission = "lawful:manage" // the register of authorities' requests, and what they are given
 )
 
 // Permissions is the closed list, in the order of the tables in the documents.
@@ -51,6 +53,7 @@ var permissions = []Permission{
 	NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
 	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, PlatformRead, PlatformManage,
 	AssuranceRead, AssuranceManage, GrantsTake, LawfulManage,
+	IncidentsRead, IncidentsManage,
 }
 
 // Permissions gives the closed list.
@@ -123,14 +126,15 @@ var roleTable = map[Role]Grants{
 	Operator: join(own(permissions...), all(
 		MessagesRead, MessagesDelete, OverviewRead, QueueRead, QueueManage, DomainsRead, DomainsManage,
 		RoutesRead, RoutesManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage,
-		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, ContractEnd, PlatformRead, PlatformManage, LawfulManage)),
+		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, ContractEnd, PlatformRead, PlatformManage, LawfulManage,
+		IncidentsRead, IncidentsManage)),
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport),
+		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, IncidentsRead),
 	Admin: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
-		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead),
+		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead, IncidentsRead),
 	Developer: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, OverviewRead,
 		QueueRead, DomainsRead, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		SuppressionsRead, CaughtRead, CaughtManage, PolicyRead),
@@ -149,11 +153,11 @@ var scopeTable = map[Scope]Grants{
 	ScopeSuppressionsManage: own(SuppressionsRead, SuppressionsManage),
 	ScopeUsersManage:        own(UsersRead, UsersManage),
 	ScopeSubjectsManage:     own(SubjectsManage),
-	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead),
+	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead, IncidentsRead),
 	ScopePolicyManage:       own(PolicyRead, PolicyManage),
 	ScopeContractEnd:        own(ContractEnd, ContractExport),
 	ScopePlatformRead:       all(PlatformRead, OverviewRead, QueueRead, DomainsRead, EvidenceRead),
-	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage, ContractEnd),
+	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage, ContractEnd, IncidentsRead, IncidentsManage),
 }
 
 func own(ps ...Permission) Grants { return grant(Own, ps) }

@@ -611,6 +611,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Incidents, newest first; a customer sees the notices that it was sent */
+        get: operations["list-incidents"];
+        put?: never;
+        /** Open an incident: its clocks run from when somebody was aware */
+        post: operations["open-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/scope": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whose data was read by a token, a user, an address or at a node */
+        post: operations["scope-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One incident */
+        get: operations["get-incident"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Write parts of the report, or take a scope */
+        patch: operations["draft-incident"];
+        trace?: never;
+    };
+    "/v1/incidents/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Close an incident in which nothing is left to do */
+        post: operations["close-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/{id}/contain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End tokens and sessions of the scope, freeze exports, hold outgoing mail, rotate keys */
+        post: operations["contain-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/{id}/notify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send its notice to each customer in scope */
+        post: operations["notify-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undo what containing did, where that can be undone */
+        post: operations["release-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incidents/{id}/told": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put on record that the authority or the persons were told, or why not */
+        post: operations["tell-incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/inventory": {
         parameters: {
             query?: never;
@@ -1709,7 +1847,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests" | "hold";
+            kind: "retention" | "requests" | "hold" | "incident";
             text: string;
         };
         AnswerInBody: {
@@ -2018,6 +2156,16 @@ export interface components {
             type: "TXT" | "CNAME";
             value: string;
         };
+        DraftIncidentBody: {
+            /** Format: date-time */
+            aware_at?: string;
+            customers?: string[];
+            high_risk?: boolean;
+            /** @description The whole report. */
+            report?: components["schemas"]["IncidentReport"];
+            scope?: components["schemas"]["ScopeSelector"];
+            title?: string;
+        };
         EnterInBody: {
             address: string;
             /** @enum {string} */
@@ -2221,6 +2369,124 @@ export interface components {
             sender_ip: string;
             server_response: components["schemas"]["ServerResponse"];
             subject: string;
+        };
+        Incident: {
+            /** @description What containing did; for the operator. */
+            acts: components["schemas"]["IncidentAct"][];
+            /**
+             * Format: date-time
+             * @description When somebody was aware: the clocks run from here.
+             */
+            aware_at: string;
+            /** @description For the operator. */
+            clocks: components["schemas"]["IncidentClock"][];
+            /** Format: date-time */
+            closed_at: string | null;
+            /** @description Who is in scope, as the records of reads say. */
+            customers: components["schemas"]["IncidentScope"][];
+            drill: boolean;
+            /** @description Persons must be told (GDPR Art. 34). */
+            high_risk: boolean;
+            id: string;
+            /** @description The parts that a notice needs and that are not there. */
+            missing: string[];
+            notices: components["schemas"]["IncidentNotice"][];
+            /** Format: date-time */
+            opened_at: string;
+            report: components["schemas"]["IncidentReport"];
+            /** @enum {string} */
+            state: "open" | "contained" | "closed";
+            /** @description For a customer: the notice as it stands. */
+            text?: string;
+            title: string;
+            /** @description What the records cannot tell. */
+            unknown: string[];
+        };
+        IncidentAct: {
+            /** Format: date-time */
+            at: string;
+            /** @description It cannot be undone. */
+            final: boolean;
+            target: string;
+            /** Format: date-time */
+            undone_at: string | null;
+            what: string;
+        };
+        IncidentCategory: {
+            category: string;
+            /** Format: date-time */
+            first_at: string;
+            /** Format: date-time */
+            last_at: string;
+            /** Format: int64 */
+            reads: number;
+            /** Format: int64 */
+            records: number;
+        };
+        IncidentClock: {
+            /** Format: date-time */
+            due_at: string;
+            /** Format: date-time */
+            met_at: string | null;
+            /** @enum {string} */
+            name: "customers" | "authority" | "persons";
+            /** @enum {string} */
+            standing: "running" | "overdue" | "met" | "late" | "not_needed";
+        };
+        IncidentNotice: {
+            customer: string;
+            /**
+             * Format: date-time
+             * @description When the next server took it, as the message's own record says.
+             */
+            delivered_at: string | null;
+            /** Format: date-time */
+            due_at: string;
+            /**
+             * Format: date-time
+             * @description It reached nobody.
+             */
+            failed_at: string | null;
+            id: string;
+            /** @description The proof: their records hold the delivery. */
+            messages: string[];
+            /** @description The customer has no owner or administrator to send it to. */
+            no_contact: boolean;
+            /** Format: date-time */
+            sent_at: string | null;
+            /** @enum {string} */
+            standing: "running" | "overdue" | "met" | "late";
+        };
+        IncidentReport: {
+            /** @description Likely ones. */
+            consequences?: string;
+            /** @description Where more can be learnt. */
+            contact?: string;
+            /** @description Categories of persons and of records. */
+            data?: string;
+            /** @description Taken or proposed. */
+            measures?: string;
+            /** @description What happened. */
+            nature?: string;
+            /**
+             * Format: int64
+             * @description Approximately.
+             */
+            persons?: number;
+            /**
+             * Format: int64
+             * @description Approximately.
+             */
+            records?: number;
+        };
+        IncidentScope: {
+            categories: components["schemas"]["IncidentCategory"][];
+            customer: string;
+            /**
+             * Format: int64
+             * @description That are known by address.
+             */
+            persons: number;
         };
         InventoryEntry: {
             basis: string;
@@ -2597,6 +2863,22 @@ export interface components {
              */
             state: "open" | "acknowledged" | "settled" | "unanswered";
         };
+        OpenIncidentBody: {
+            /**
+             * Format: date-time
+             * @description Now where it is left out.
+             */
+            aware_at?: string;
+            /** @description Who is in scope besides. */
+            customers?: string[];
+            /** @description Its notices say so; it raises no alerts. */
+            drill?: boolean;
+            high_risk?: boolean;
+            report?: components["schemas"]["IncidentReport"];
+            /** @description Takes whom the records of reads name into scope. */
+            scope?: components["schemas"]["ScopeSelector"];
+            title: string;
+        };
         OperatorEndpoint: {
             destination: string;
             /** @description The sub-processor that covers it. */
@@ -2675,6 +2957,11 @@ export interface components {
         };
         PageHold: {
             items: components["schemas"]["Hold"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageIncident: {
+            items: components["schemas"]["Incident"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -3049,6 +3336,32 @@ export interface components {
              */
             until?: string;
         };
+        ScopeAnswer: {
+            customers: components["schemas"]["IncidentScope"][];
+            /** Format: int64 */
+            persons: number;
+            /** Format: int64 */
+            reads: number;
+            /** Format: int64 */
+            records: number;
+            /** @description What the records cannot tell. */
+            unknown: string[];
+        };
+        ScopeSelector: {
+            /** Format: date-time */
+            from: string;
+            /** @description An address or a network. */
+            ip?: string;
+            /** Format: int64 */
+            node?: number;
+            /**
+             * Format: date-time
+             * @description Until now where it is left out.
+             */
+            to?: string;
+            token?: string;
+            user?: string;
+        };
         ServerResponse: {
             body: string;
             /** Format: int64 */
@@ -3256,6 +3569,16 @@ export interface components {
             source: "delivery" | "api" | "report" | "subject";
             /** Format: date-time */
             until: string | null;
+        };
+        TellIncidentBody: {
+            /** Format: date-time */
+            at?: string;
+            /** @enum {string} */
+            duty: "authority" | "persons";
+            /** @description Why it need not be done. */
+            not_needed?: string;
+            /** @description The authority's reference, or how persons were told. */
+            reference?: string;
         };
         Termination: {
             categories: components["schemas"]["TerminationCategory"][];
@@ -4995,6 +5318,352 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-incidents": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageIncident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "open-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenIncidentBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "scope-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScopeSelector"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScopeAnswer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "draft-incident": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftIncidentBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "close-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "contain-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "notify-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "release-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "tell-incident": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TellIncidentBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
                 };
             };
             /** @description Error */
