@@ -13,6 +13,7 @@ const rooms = [
   ['/subjects', 'Data subjects'],
   ['/inventory', 'Record of processing'],
   ['/policy', 'Privacy policy'],
+  ['/sub-processors', 'Sub-processors'],
   ['/users', 'Users'],
   ['/customers', 'Customers'],
   ['/profile', 'Your account'],

@@ -20,30 +20,33 @@ type Endpoints interface {
 	Endpoints(ctx context.Context) []egress.Endpoint
 }
 
+// SubProcessorEntry is what the register says of one.
+type SubProcessorEntry supply.Entry
+
 // SubProcessor is one company that gets customers' data, as the register has it.
 type SubProcessor struct {
 	ID         string               `json:"id"`
 	State      string               `json:"state" enum:"coming,in_force,ended" doc:"Coming: announced only."`
-	Entry      supply.Entry         `json:"entry" doc:"What is in force; of one that is announced only, what will be."`
+	Entry      SubProcessorEntry    `json:"entry" doc:"What is in force; of one that is announced only, what will be."`
 	Since      time.Time            `json:"since" doc:"From when this holds, or will hold at the earliest."`
 	Abroad     bool                 `json:"abroad" doc:"Data goes to a place outside, which needs a safeguard."`
 	EndsAt     *time.Time           `json:"ends_at" doc:"When its agreement or safeguard ends, after which it is refused."`
 	Problem    string               `json:"problem,omitempty" doc:"Why it is refused now."`
 	OneOnly    bool                 `json:"one_customer_only" doc:"It gets data of one customer alone."`
-	Coming     *SubProcessorVersion `json:"coming" doc:"What is announced and does not hold yet."`
+	Coming     *SubProcessorVersion `json:"coming,omitempty" doc:"What is announced and does not hold yet."`
 	Objections int                  `json:"open_objections" doc:"To what is coming, that wait for an answer. It does not take effect before."`
 	MayObject  bool                 `json:"may_object" doc:"The asker's customer can still object to what is coming."`
 }
 
 // SubProcessorVersion is one version of an entry; every version stays.
 type SubProcessorVersion struct {
-	Number      int          `json:"number"`
-	AnnouncedAt time.Time    `json:"announced_at"`
-	EffectiveAt time.Time    `json:"effective_at"`
-	WithdrawnAt *time.Time   `json:"withdrawn_at"`
-	Removed     bool         `json:"removed" doc:"From then on it is no sub-processor any more."`
-	Note        string       `json:"note"`
-	Entry       supply.Entry `json:"entry"`
+	Number      int               `json:"number"`
+	AnnouncedAt time.Time         `json:"announced_at"`
+	EffectiveAt time.Time         `json:"effective_at"`
+	WithdrawnAt *time.Time        `json:"withdrawn_at"`
+	Removed     bool              `json:"removed" doc:"From then on it is no sub-processor any more."`
+	Note        string            `json:"note"`
+	Entry       SubProcessorEntry `json:"entry"`
 }
 
 // SubProcessorNotice is that a customer was told.
@@ -95,9 +98,9 @@ type OperatorEndpoint struct {
 
 // SubProcessorDraft is an entry that the operator wants in the register.
 type SubProcessorDraft struct {
-	Entry       supply.Entry `json:"entry"`
-	EffectiveAt *time.Time   `json:"effective_at,omitempty" doc:"Left out: as soon as it may be."`
-	Note        string       `json:"note,omitempty" maxLength:"500" doc:"What the change is for, to customers."`
+	Entry       SubProcessorEntry `json:"entry"`
+	EffectiveAt *time.Time        `json:"effective_at,omitempty" doc:"Left out: as soon as it may be."`
+	Note        string            `json:"note,omitempty" maxLength:"500" doc:"What the change is for, to customers."`
 }
 
 type addSubProcessor struct{ Body SubProcessorDraft }
@@ -180,7 +183,7 @@ func viewSupplyVersion(v *supply.Version) *SubProcessorVersion {
 	if v == nil {
 		return nil
 	}
-	return &SubProcessorVersion{v.Number, v.Announced.UTC(), v.Effective.UTC(), when(v.Withdrawn), v.Removed, v.Note, v.Entry}
+	return &SubProcessorVersion{v.Number, v.Announced.UTC(), v.Effective.UTC(), when(v.Withdrawn), v.Removed, v.Note, SubProcessorEntry(v.Entry)}
 }
 
 func (a *API) viewSupply(who Asker, p *supply.Processor) SubProcessor {
@@ -190,12 +193,12 @@ func (a *API) viewSupply(who Asker, p *supply.Processor) SubProcessor {
 	operator := ofSupply(who).All()
 	switch {
 	case p.Current != nil:
-		v.Entry, v.Since = p.Current.Entry, p.Current.Effective.UTC()
+		v.Entry, v.Since = SubProcessorEntry(p.Current.Entry), p.Current.Effective.UTC()
 		if operator {
 			v.Problem = p.Lacks
 		}
 	case p.Coming != nil:
-		v.State, v.Entry, v.Since = "coming", p.Coming.Entry, p.Coming.Effective.UTC()
+		v.State, v.Entry, v.Since = "coming", SubProcessorEntry(p.Coming.Entry), p.Coming.Effective.UTC()
 	default:
 		v.State = "ended"
 	}
@@ -252,7 +255,7 @@ func (a *API) getSupply(ctx context.Context, who Asker, in *ByID) (*supplyDetail
 		out.Body.Versions = append(out.Body.Versions, *viewSupplyVersion(&versions[i]))
 	}
 	if out.Body.State == "ended" && len(versions) > 0 {
-		out.Body.Entry, out.Body.Since = versions[0].Entry, versions[0].Effective.UTC()
+		out.Body.Entry, out.Body.Since = SubProcessorEntry(versions[0].Entry), versions[0].Effective.UTC()
 	}
 	notices, err := a.parts.Supply.Notices(ctx, ofSupply(who), p.ID)
 	for _, n := range notices {
@@ -262,7 +265,7 @@ func (a *API) getSupply(ctx context.Context, who Asker, in *ByID) (*supplyDetail
 }
 
 func (in *SubProcessorDraft) draft(who Asker, of ids.SubProcessor) supply.Draft {
-	d := supply.Draft{ID: of, Entry: in.Entry, Note: in.Note, Author: who.User, By: byWhom(who)}
+	d := supply.Draft{ID: of, Entry: supply.Entry(in.Entry), Note: in.Note, Author: who.User, By: byWhom(who)}
 	if in.EffectiveAt != nil {
 		d.Effective = *in.EffectiveAt
 	}

@@ -160,6 +160,11 @@ const policy = createRoute({
   path: '/policy',
   component: lazyRouteComponent(() => import('./rooms/policy'), 'Policy'),
 });
+const supply = createRoute({
+  ...inShell,
+  path: '/sub-processors',
+  component: lazyRouteComponent(() => import('./rooms/supply'), 'Supply'),
+});
 const users = createRoute({
   ...inShell,
   path: '/users',
@@ -196,6 +201,7 @@ export const router = createRouter({
       subject,
       inventory,
       policy,
+      supply,
       users,
       customers,
       profile,

@@ -16,6 +16,7 @@ import {
   IconActivity,
   IconBan,
   IconBuilding,
+  IconBuildingFactory2,
   IconDeviceDesktop,
   IconInbox,
   IconKey,
@@ -75,6 +76,7 @@ const groups: { label: string; rooms: Room[] }[] = [
     label: t.nav.trust,
     rooms: [
       { to: '/policy', label: t.nav.policy, icon: IconScale, needs: 'policy:read' },
+      { to: '/sub-processors', label: t.nav.supply, icon: IconBuildingFactory2, needs: 'policy:read' },
       { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
       { to: '/subjects', label: t.nav.subject, icon: IconUserSearch, needs: 'subjects:manage' },
       { to: '/inventory', label: t.nav.inventory, icon: IconTable, needs: 'evidence:read' },

@@ -136,6 +136,24 @@ export const q = {
     queryFn: async () => rows(await must(api.GET('/v1/policy/profiles'))),
     staleTime: Number.POSITIVE_INFINITY,
   }),
+  supply: queryOptions({
+    queryKey: ['supply', 'list'],
+    queryFn: async () => rows(await must(api.GET('/v1/sub-processors'))),
+  }),
+  subProcessor: (id: string) =>
+    queryOptions({
+      queryKey: ['supply', id],
+      queryFn: () => must(api.GET('/v1/sub-processors/{id}', at(id))),
+    }),
+  objections: (id: string) =>
+    queryOptions({
+      queryKey: ['supply', id, 'objections'],
+      queryFn: async () => rows(await must(api.GET('/v1/sub-processors/{id}/objections', at(id)))),
+    }),
+  endpoints: queryOptions({
+    queryKey: ['supply', 'endpoints'],
+    queryFn: async () => rows(await must(api.GET('/v1/endpoints'))),
+  }),
   inventory: queryOptions({
     queryKey: ['inventory'],
     queryFn: async () => rows(await must(api.GET('/v1/inventory'))),

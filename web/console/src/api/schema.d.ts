@@ -2182,61 +2182,6 @@ export interface components {
              */
             received_at?: string;
         };
-        Entry: {
-            /** @description The agreement with it; only kind own needs none. */
-            agreement?: components["schemas"]["Agreement"];
-            /**
-             * @description The country in which the data is, as ISO 3166 has it.
-             * @example DE
-             */
-            country: string;
-            /**
-             * @description What it gets.
-             * @example [
-             *       "message bodies (sealed)"
-             *     ]
-             */
-            data: string[];
-            /**
-             * @description The host:port that this covers; *.example.net:443 is every host below, a host without a port all its ports.
-             * @example [
-             *       "s3.example.net:443"
-             *     ]
-             */
-            endpoints?: string[] | null;
-            /**
-             * @description infrastructure, delivery, payment, support, security, observation, or own for a machine of yours with a public address.
-             * @example infrastructure
-             */
-            kind: string;
-            /**
-             * @description Who it is, as customers are told.
-             * @example Example Cloud GmbH
-             */
-            name: string;
-            /**
-             * @description What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words.
-             * @example [
-             *       "object store",
-             *       "backups"
-             *     ]
-             */
-            purposes: string[];
-            /**
-             * @description Where in it.
-             * @example Frankfurt
-             */
-            region?: string;
-            /** @description What a place outside the EEA rests on; outside your country, where that is no part of the EEA. */
-            safeguard?: components["schemas"]["Safeguard"];
-            /**
-             * @description Whose machines it uses in turn.
-             * @example [
-             *       "Example Hosting AG"
-             *     ]
-             */
-            uses?: string[] | null;
-        };
         EraseInBody: {
             address: string;
             /** @description Leave a keyed hash, so that the person is not written to again. */
@@ -3416,14 +3361,14 @@ export interface components {
             /** @description Data goes to a place outside, which needs a safeguard. */
             abroad: boolean;
             /** @description What is announced and does not hold yet. */
-            coming: components["schemas"]["SubProcessorVersion"];
+            coming?: components["schemas"]["SubProcessorVersion"];
             /**
              * Format: date-time
              * @description When its agreement or safeguard ends, after which it is refused.
              */
             ends_at: string | null;
             /** @description What is in force; of one that is announced only, what will be. */
-            entry: components["schemas"]["Entry"];
+            entry: components["schemas"]["SubProcessorEntry"];
             id: string;
             /** @description The asker's customer can still object to what is coming. */
             may_object: boolean;
@@ -3451,14 +3396,14 @@ export interface components {
             /** @description Data goes to a place outside, which needs a safeguard. */
             abroad: boolean;
             /** @description What is announced and does not hold yet. */
-            coming: components["schemas"]["SubProcessorVersion"];
+            coming?: components["schemas"]["SubProcessorVersion"];
             /**
              * Format: date-time
              * @description When its agreement or safeguard ends, after which it is refused.
              */
             ends_at: string | null;
             /** @description What is in force; of one that is announced only, what will be. */
-            entry: components["schemas"]["Entry"];
+            entry: components["schemas"]["SubProcessorEntry"];
             id: string;
             /** @description The asker's customer can still object to what is coming. */
             may_object: boolean;
@@ -3491,9 +3436,64 @@ export interface components {
              * @description Left out: as soon as it may be.
              */
             effective_at?: string;
-            entry: components["schemas"]["Entry"];
+            entry: components["schemas"]["SubProcessorEntry"];
             /** @description What the change is for, to customers. */
             note?: string;
+        };
+        SubProcessorEntry: {
+            /** @description The agreement with it; only kind own needs none. */
+            agreement?: components["schemas"]["Agreement"];
+            /**
+             * @description The country in which the data is, as ISO 3166 has it.
+             * @example DE
+             */
+            country: string;
+            /**
+             * @description What it gets.
+             * @example [
+             *       "message bodies (sealed)"
+             *     ]
+             */
+            data: string[];
+            /**
+             * @description The host:port that this covers; *.example.net:443 is every host below, a host without a port all its ports.
+             * @example [
+             *       "s3.example.net:443"
+             *     ]
+             */
+            endpoints?: string[] | null;
+            /**
+             * @description infrastructure, delivery, payment, support, security, observation, or own for a machine of yours with a public address.
+             * @example infrastructure
+             */
+            kind: string;
+            /**
+             * @description Who it is, as customers are told.
+             * @example Example Cloud GmbH
+             */
+            name: string;
+            /**
+             * @description What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words.
+             * @example [
+             *       "object store",
+             *       "backups"
+             *     ]
+             */
+            purposes: string[];
+            /**
+             * @description Where in it.
+             * @example Frankfurt
+             */
+            region?: string;
+            /** @description What a place outside the EEA rests on; outside your country, where that is no part of the EEA. */
+            safeguard?: components["schemas"]["Safeguard"];
+            /**
+             * @description Whose machines it uses in turn.
+             * @example [
+             *       "Example Hosting AG"
+             *     ]
+             */
+            uses?: string[] | null;
         };
         SubProcessorNotice: {
             customer: string;
@@ -3521,7 +3521,7 @@ export interface components {
             announced_at: string;
             /** Format: date-time */
             effective_at: string;
-            entry: components["schemas"]["Entry"];
+            entry: components["schemas"]["SubProcessorEntry"];
             note: string;
             /** Format: int64 */
             number: number;
