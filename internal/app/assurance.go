@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
@@ -27,13 +28,14 @@ type assurance struct {
 	findings  *finding.Store
 	lawful    *lawful.Store
 	clearance *clearance.Store
+	patches   *patch.Store
 	// probing is the user who acts for a probe as one of the operator's people.
 	probing atomic.Int64
 }
 
 // openAssurance opens the registers. It comes before those who find persons by
 // users, and after the policy.
-func (h *House) openAssurance() {
+func (h *House) openAssurance() error {
 	h.attests = attest.New(attest.Config{
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock,
 		User: func(ctx context.Context, in scope.Scope, a address.Address) (ids.User, error) {
@@ -48,6 +50,7 @@ func (h *House) openAssurance() {
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Policies: h.policies, Attested: h.attests.Trained,
 		Apart: func() (ids.Tenant, ids.User) { return h.canary.is(), ids.User(h.probing.Load()) },
 	})
+	return h.openPatches()
 }
 
 // openLawful opens the register of authorities' requests over what answers persons.

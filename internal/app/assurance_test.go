@@ -1,6 +1,8 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/product/trust/attest"
+	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/tenant"
 )
@@ -66,4 +69,50 @@ func TestAttestedPromises(t *testing.T) {
 	for id := range ids {
 		is(id, pledge.Failing, "run out: Example GmbH")
 	}
+}
+
+// TestScans: without data, with data that is too old, and with a finding past its
+// deadline the promise fails; with fresh data and a test it is kept.
+func TestScans(t *testing.T) {
+	t.Parallel()
+	c := &ahead{}
+	h := runningBy(t, c, "", nil)
+	is := func(want pledge.Status, says string) {
+		t.Helper()
+		if f := h.check(t, "cm-scans"); f.Status != want || !strings.Contains(f.Evidence, says) {
+			t.Errorf("%s: %s; want %s, %q", f.Status, f.Evidence, want, says)
+		}
+	}
+	is(pledge.NotApplicable, "dev mode")
+	h.probed.Throwaway = false
+	is(pledge.Failing, "no vulnerability data was imported")
+	if f := h.check(t, "mb-patches"); f.Status != pledge.Failing || !strings.Contains(f.Evidence, "no vulnerability data") {
+		t.Errorf("%+v", f)
+	}
+	file := filepath.Join(t.TempDir(), "osv.json")
+	must(t, os.WriteFile(file, []byte(`{"id":"GO-1","modified":"`+c.Now().UTC().Format(time.RFC3339)+`","affected":[{"package":{"ecosystem":"Go","name":"stdlib"}}]}`), 0o600))
+	d, err := h.ImportVulnerabilities(t.Context(), file)
+	if err != nil || len(d.Named) != 1 {
+		t.Fatalf("%+v %v", d, err)
+	}
+	is(pledge.Failing, "nobody has attested penetration tests")
+	_, err = h.attests.Add(t.Context(), attest.Attestation{
+		Tenant: tenant.Platform, Kind: attest.PenetrationTest, Subject: "Example", Note: "seen", Issued: c.Now().Add(-time.Minute), Until: c.Now().AddDate(1, 0, 0),
+	}, nil, evidence.Actor{Role: evidence.ByOperator})
+	must(t, err)
+	is(pledge.Kept, "names 1 of")
+	if f := h.check(t, "mb-patches"); f.Status != pledge.Kept {
+		t.Errorf("%+v", f)
+	}
+	c.by.Add(int64(29 * 24 * time.Hour))
+	is(pledge.Kept, "names 1 of")
+	c.by.Add(int64(25 * time.Hour)) // a high one has 30 days
+	is(pledge.Failing, "1 findings are past their deadline")
+	list, err := h.findings.Pending(t.Context(), scope.Everyone)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v %v", list, err)
+	}
+	_, err = h.findings.Move(t.Context(), scope.Everyone, list[0].ID, finding.Move{To: finding.Dismissed, Reason: "not called"}, evidence.Actor{Role: evidence.ByOperator})
+	must(t, err)
+	is(pledge.Failing, "too old")
 }

@@ -107,6 +107,7 @@ func (h *House) openControls() (err error) {
 	s.Backups, s.Throwaway = h.backups, h.Dev
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
 	s.Admit = h.documents.Admit
+	s.Parts, s.Plant, s.Scans, s.Overdue = h.patches.Parts, h.plantForProbe, h.scansForProbe, h.overdueFindings
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
 	}

@@ -112,10 +112,10 @@ func (h *House) untrained(ctx context.Context) (all, without int, shut bool, err
 
 // providers are those whose services the operator uses, by their names in the
 // register of sub-processors.
-func (h *House) providers(context.Context) ([]string, error) {
+func (h *House) providers(_ context.Context, infrastructure bool) ([]string, error) {
 	var list []string
 	for _, p := range h.supply.Public() {
-		if p.Current != nil && p.Current.Entry.Kind != supply.Own {
+		if p.Current != nil && p.Current.Entry.Kind != supply.Own && (!infrastructure || p.Current.Entry.Kind == supply.Infrastructure) {
 			list = append(list, p.Current.Entry.Name)
 		}
 	}

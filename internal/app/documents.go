@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/door/pages"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/link"
@@ -48,7 +49,24 @@ func (h *House) facts(ctx context.Context, of ids.Tenant) (document.Facts, error
 	for _, l := range lines {
 		f.Seen[l.ID] = document.Seen{Says: l.Says, Status: l.Status, Evidence: l.Evidence, CheckedAt: l.CheckedAt}
 	}
-	return f, nil
+	f.Lawful, err = h.lawfulCounts(ctx)
+	return f, err
+}
+
+// lawfulCounts are what the register of authorities' requests says; it began with
+// the first policy, at this server's first start.
+func (h *House) lawfulCounts(ctx context.Context) (*document.LawfulCounts, error) {
+	r, err := h.Transparency(ctx, scope.Everyone)
+	if err != nil {
+		return nil, err
+	}
+	first, err := h.policies.Version(ctx, tenant.Platform, 1)
+	c := &document.LawfulCounts{Received: int(r.Total), Customers: int(r.Customers), Since: first.Published}
+	for _, y := range r.Years {
+		c.Refused += int(y.States[lawful.Refused])
+		c.Granted += int(y.States[lawful.Narrowed] + y.States[lawful.Complied])
+	}
+	return c, err
 }
 
 // contacts are where people reach the operator.

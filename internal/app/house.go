@@ -226,6 +226,7 @@ func (h *House) Start(ctx context.Context) error {
 		return err
 	}
 	h.startNodes()
+	h.startPatches()
 	h.startDomains()
 	if err := h.doors.open(h.parts); err != nil {
 		return err

@@ -65,7 +65,9 @@ func (h *House) openTrust(ctx context.Context) error {
 		return err
 	}
 	h.openCases()
-	h.openAssurance()
+	if err := h.openAssurance(); err != nil {
+		return err
+	}
 	// What finds a person comes after those who find by it.
 	h.holds = hold.New(hold.Config{
 		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,

@@ -44,37 +44,39 @@ type Terminal struct {
 }
 
 type root struct {
-	Dev          devCommand         `cmd:"" help:"Run everything in one process, to try it: outbound mail is caught, nothing leaves the machine."`
-	Serve        serveCommand       `cmd:"" help:"Run the server."`
-	Init         initCommand        `cmd:"" help:"Write a commented configuration and keys, and make the first administrator."`
-	Config       configCommands     `cmd:"" help:"The configuration file."`
-	Domain       domainCommands     `cmd:"" help:"Sending domains, their keys and DNS."`
-	Queue        queueCommands      `cmd:"" help:"Mail that is not delivered yet."`
-	Message      messageCommands    `cmd:"" help:"One message."`
-	Inspect      inspectCommand     `cmd:"" help:"Look into message files: MIME tree, headers, defects."`
-	Certificate  certificateCommand `cmd:"" help:"Erasure certificates and signed documents."`
-	Audit        auditCommands      `cmd:"" help:"Look at a server from outside, on the auditor's machine, believing nothing that it says."`
-	Evidence     evidenceCommands   `cmd:"" help:"The evidence log."`
-	Inventory    inventoryCommand   `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
-	Retention    retentionCommand   `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
-	Policy       policyCommands     `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
-	Document     documentCommands   `cmd:"" help:"What this server says of itself: render, publish and verify its documents."`
-	Subprocessor supplyCommands     `cmd:"" help:"The register of sub-processors and transfers: who is not in it is not spoken to."`
-	Subject      subjectCommands    `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
-	Request      requestCommands    `cmd:"" help:"Requests of persons as cases: list, show, decide."`
-	Onward       onwardCommands     `cmd:"" help:"Endpoints that got data of persons and are told what became of it: list, retry, settle."`
-	Customer     customerCommands   `cmd:"" help:"Customers, and the ends of their contracts."`
-	Hold         holdCommands       `cmd:"" help:"Legal holds: records that outlive their period."`
-	Attestation  attestCommands     `cmd:"" help:"What people attest: training, audits, providers."`
-	Finding      findingCommands    `cmd:"" help:"Weaknesses that were found, and by when they are mended."`
-	Lawful       lawfulCommands     `cmd:"" help:"Requests of authorities, and the transparency report."`
-	Grant        grantCommands      `cmd:"" help:"Grants by which the operator's people opened personal data."`
-	Incident     incidentCommands   `cmd:"" help:"Breaches: whose data was read, the clocks, the notices, containing it."`
-	Controls     controlsCommands   `cmd:"" help:"The promises, and the probes that show them."`
-	Backup       backupCommands     `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
-	Keys         keysCommands       `cmd:"" help:"Keys of the running server."`
-	User         userCommands       `cmd:"" help:"People who sign in."`
-	Version      versionCommand     `cmd:"" help:"Print the version."`
+	Dev             devCommand            `cmd:"" help:"Run everything in one process, to try it: outbound mail is caught, nothing leaves the machine."`
+	Serve           serveCommand          `cmd:"" help:"Run the server."`
+	Init            initCommand           `cmd:"" help:"Write a commented configuration and keys, and make the first administrator."`
+	Config          configCommands        `cmd:"" help:"The configuration file."`
+	Domain          domainCommands        `cmd:"" help:"Sending domains, their keys and DNS."`
+	Queue           queueCommands         `cmd:"" help:"Mail that is not delivered yet."`
+	Message         messageCommands       `cmd:"" help:"One message."`
+	Inspect         inspectCommand        `cmd:"" help:"Look into message files: MIME tree, headers, defects."`
+	Certificate     certificateCommand    `cmd:"" help:"Erasure certificates and signed documents."`
+	Audit           auditCommands         `cmd:"" help:"Look at a server from outside, on the auditor's machine, believing nothing that it says."`
+	Evidence        evidenceCommands      `cmd:"" help:"The evidence log."`
+	Inventory       inventoryCommand      `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
+	Retention       retentionCommand      `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
+	Policy          policyCommands        `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
+	Document        documentCommands      `cmd:"" help:"What this server says of itself: render, publish and verify its documents."`
+	Subprocessor    supplyCommands        `cmd:"" help:"The register of sub-processors and transfers: who is not in it is not spoken to."`
+	Subject         subjectCommands       `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
+	Request         requestCommands       `cmd:"" help:"Requests of persons as cases: list, show, decide."`
+	Onward          onwardCommands        `cmd:"" help:"Endpoints that got data of persons and are told what became of it: list, retry, settle."`
+	Customer        customerCommands      `cmd:"" help:"Customers, and the ends of their contracts."`
+	Hold            holdCommands          `cmd:"" help:"Legal holds: records that outlive their period."`
+	Attestation     attestCommands        `cmd:"" help:"What people attest: training, audits, providers."`
+	Finding         findingCommands       `cmd:"" help:"Weaknesses that were found, and by when they are mended."`
+	SBOM            sbomCommand           `cmd:"" name:"sbom" help:"What this binary is made of (CycloneDX JSON)."`
+	Vulnerabilities vulnerabilityCommands `cmd:"" help:"Published vulnerabilities against the parts of this server."`
+	Lawful          lawfulCommands        `cmd:"" help:"Requests of authorities, and the transparency report."`
+	Grant           grantCommands         `cmd:"" help:"Grants by which the operator's people opened personal data."`
+	Incident        incidentCommands      `cmd:"" help:"Breaches: whose data was read, the clocks, the notices, containing it."`
+	Controls        controlsCommands      `cmd:"" help:"The promises, and the probes that show them."`
+	Backup          backupCommands        `cmd:"" help:"Encrypted backups: make one, list them, verify one, bring one back."`
+	Keys            keysCommands          `cmd:"" help:"Keys of the running server."`
+	User            userCommands          `cmd:"" help:"People who sign in."`
+	Version         versionCommand        `cmd:"" help:"Print the version."`
 }
 
 // Run executes one command line and returns the exit code.

@@ -78,7 +78,7 @@ func (s *Server) audits(ctx context.Context) (pledge.Status, string, error) {
 }
 
 func (s *Server) providerReports(ctx context.Context) (pledge.Status, string, error) {
-	list, err := s.Providers(ctx)
+	list, err := s.Providers(ctx, true)
 	if err != nil {
 		return pledge.Failing, "", err
 	}
@@ -94,7 +94,7 @@ func (s *Server) dataCentres(ctx context.Context) (pledge.Status, string, error)
 }
 
 func (s *Server) vendors(ctx context.Context) (pledge.Status, string, error) {
-	list, err := s.Providers(ctx)
+	list, err := s.Providers(ctx, false)
 	if err != nil {
 		return pledge.Failing, "", err
 	}

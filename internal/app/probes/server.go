@@ -27,6 +27,7 @@ import (
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
+	"mailvow/internal/standard/osv"
 )
 
 // Server is the running server as probes reach it. What is not a door or a file
@@ -105,12 +106,20 @@ type Server struct {
 	// of them without a valid attestation, and says whether the policy in force
 	// shuts those out.
 	Attests   *attest.Store
-	Providers func(context.Context) ([]string, error)
+	Providers func(ctx context.Context, infrastructure bool) ([]string, error)
 	Untrained func(context.Context) (all, without int, shut bool, err error)
 	// Admit makes a link to a document that is not public, and gives its path.
 	Admit func(k document.Kind, life time.Duration) (string, error)
 	// Supply is the register of sub-processors as a probe reaches it.
 	Supply SupplyDesk
+	// Parts are what the server is made of; Plant compares it once with a made-up
+	// vulnerability record, until undone; Scans says what is wrong with the imported
+	// data or "", and how many parts it names; Overdue counts findings past their
+	// deadline.
+	Parts   []osv.Package
+	Plant   func(ctx context.Context, record []byte) (undo func(), err error)
+	Scans   func(context.Context) (late, said string, err error)
+	Overdue func(context.Context) (int, error)
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -175,6 +184,8 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-mgmt-separate", s.managementSeparate},
 		probe{"cj-relay", s.relay},
 		probe{"cj-hold", s.held},
+		probe{"cm-scans", s.scans},
+		probe{"mb-patches", s.patched},
 		probe{"cm-lawful", s.lawful},
 		probe{"cm-hoster", s.hoster},
 		probe{"ca-training", s.training},

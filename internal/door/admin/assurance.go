@@ -24,7 +24,8 @@ type Assurance struct {
 	Lawful   *lawful.Store
 	Grants   *clearance.Store
 	// User finds one of the operator's people by address.
-	User func(ctx context.Context, address string) (ids.User, error)
+	User    func(ctx context.Context, address string) (ids.User, error)
+	Patches Patches
 }
 
 // The operations on the registers.

@@ -46,6 +46,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.documents(mux, p)
 	s.attestations(mux, p)
 	s.findings(mux, p)
+	s.patches(mux, p)
 	s.lawful(mux, p)
 	s.customers(mux, p)
 	s.incidents(mux, p)

@@ -117,6 +117,7 @@ type Parts struct {
 	Records   Records
 	Holds     Holds
 	Assurance Assurance
+	Patches   Patches
 	Staff     Staff
 	Incidents Incidents
 	Controls  Controls
@@ -209,6 +210,7 @@ func (a *API) routes() {
 	a.documentRoutes()
 	a.assuranceRoutes()
 	a.lawfulRoutes()
+	a.patchRoutes()
 	a.grantRoutes()
 	a.noticeRoutes()
 	a.terminationRoutes()

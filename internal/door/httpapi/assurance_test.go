@@ -13,9 +13,11 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/lab"
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
@@ -82,6 +84,18 @@ func (b benchAssurance) Report(ctx context.Context, in scope.Scope) (lawful.Repo
 	return b.lawful.Report(ctx, in)
 }
 
+// benchPatches compares nothing.
+type benchPatches struct{ *patch.Store }
+
+func (benchPatches) Raise(context.Context, patch.Named) (bool, error) { return false, nil }
+func (benchPatches) Settle(context.Context, []string) error           { return nil }
+func (b benchPatches) Bill() patch.BOM                                { return patch.Bill("test", nil) }
+
+func (b benchPatches) State(ctx context.Context) (patch.Data, string, error) {
+	d, err := b.Store.State(ctx)
+	return d, d.Late(lab.Epoch.AddDate(0, -1, 0)), err
+}
+
 // registers gives the bench its registers and binds the operator's people.
 func registers(p *Parts) {
 	stage := evidence.NewStage(p.DB)
@@ -96,6 +110,7 @@ func registers(p *Parts) {
 		}),
 	}
 	p.Assurance = r
+	p.Patches = benchPatches{patch.New(patch.Config{DB: p.DB, Clock: p.Clock, Register: benchPatches{}})}
 	p.Staff = clearance.New(clearance.Config{DB: p.DB, Vault: p.Vault, Stage: stage, IDs: p.IDs, Clock: p.Clock, Policies: p.Policy, Attested: r.attests.Trained})
 }
 

@@ -53,6 +53,7 @@ var reading = map[string][]string{
 	"list-onward": {}, "get-onward": {}, "retry-onward": {}, "settle-onward": {}, // an endpoint's host, never the person
 	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
 	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
+	"get-vulnerabilities": {}, "import-vulnerabilities": {}, "get-sbom": {},
 	"list-findings": {}, "create-finding": {}, "move-finding": {},
 	"list-lawful-requests": {}, "create-lawful-request": {}, "decide-lawful-request": {}, "export-for-authority": {reads.Any}, "get-transparency": {},
 	"list-grants": {ofGrants}, "take-grant": {}, "end-grant": {},

@@ -310,12 +310,18 @@ func (s *Store) List(ctx context.Context, in scope.Scope, before ids.Weakness, l
 	return list, fault.Wrap(err, "list findings")
 }
 
-// Overdue gives the scope's findings that are past their deadline.
-func (s *Store) Overdue(ctx context.Context, in scope.Scope) ([]Weakness, error) {
+// Pending gives the scope's findings that are still to be mended.
+func (s *Store) Pending(ctx context.Context, in scope.Scope) ([]Weakness, error) {
 	all, own := in.Args()
 	list, err := s.read(ctx, "pending", all, own)
+	return list, fault.Wrap(err, "list findings that are not mended")
+}
+
+// Overdue gives the scope's findings that are past their deadline.
+func (s *Store) Overdue(ctx context.Context, in scope.Scope) ([]Weakness, error) {
+	list, err := s.Pending(ctx, in)
 	now := s.Clock.Now()
-	return slices.DeleteFunc(list, func(w Weakness) bool { return !w.Overdue(now) }), fault.Wrap(err, "list findings that are not mended")
+	return slices.DeleteFunc(list, func(w Weakness) bool { return !w.Overdue(now) }), err
 }
 
 // Drop removes what a probe entered for a customer of its own.

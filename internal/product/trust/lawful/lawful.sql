@@ -41,7 +41,7 @@ update lawful_request set exports = exports + 1 where id = $1 and state = 'open'
 -- What the report counts, in the order in which it came; $3 is a customer that is
 -- left out (0 leaves out nobody: no entry of no customer is left out either).
 -- query: counted
-select kind, state, country, received, persons from lawful_request
+select customer, kind, state, country, received, persons from lawful_request
 where ($1 = 1 or customer = $2) and ($3 = 0 or customer <> $3) order by id
 
 -- query: drop

@@ -17,7 +17,9 @@ type Report struct {
 	At      time.Time `json:"at"`
 	Total   int64     `json:"total"`
 	Persons int64     `json:"persons"` // whose data was given
-	Years   []Year    `json:"years"`
+	// Customers are those whose data was asked for, by their number.
+	Customers int64  `json:"customers"`
+	Years     []Year `json:"years"`
 }
 
 // Year is one calendar year (UTC) of the report.
@@ -38,6 +40,7 @@ const NoneYet = "No authority has asked for data so far."
 func (s *Store) Report(ctx context.Context, in scope.Scope) (Report, error) {
 	r := Report{At: s.Clock.Now().UTC(), Years: []Year{}}
 	var out ids.Tenant
+	customers := map[ids.Tenant]bool{}
 	if s.LeftOut != nil && in.All() {
 		out = s.LeftOut()
 	}
@@ -45,8 +48,12 @@ func (s *Store) Report(ctx context.Context, in scope.Scope) (Report, error) {
 	err := s.set.Each(ctx, "counted", []any{all, own, out}, func(scan func(...any) error) error {
 		var x Request
 		var received int64
-		if err := scan(&x.Kind, &x.State, &x.Country, &received, &x.Persons); err != nil {
+		if err := scan(&x.Customer, &x.Kind, &x.State, &x.Country, &received, &x.Persons); err != nil {
 			return err
+		}
+		if x.Customer != 0 && !customers[x.Customer] {
+			customers[x.Customer] = true
+			r.Customers++
 		}
 		r.add(clock.FromMicros(received).UTC().Year(), x)
 		return nil
