@@ -351,6 +351,10 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cl-rights", after: leaky, says: "the public page tells a known address from an unknown one"},
 		{id: "mb-ccpa", after: statement("create trigger slow after insert on request_share begin update request_share set due = due + 864000000000 where request = new.request; end"), says: "the answer is due"},
 		{id: "mb-erase", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "a record whose period is over answers 200"},
+		{id: "ca-termination", after: func(_ *testing.T, h *House) { h.endings.Parts = nil }, says: "the certificate counts no records"},
+		{id: "cl-contract-end", after: func(_ *testing.T, h *House) {
+			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }
+		}, says: "waited 3s for the contract to end"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 		{id: "cm-subprocessors", after: ungoverned, says: "that no sub-processor covers was let out"},
 		{id: "ca-subprocessor-notice", after: statement("create trigger hurry after insert on supply_version begin update supply_version set effective = announced where processor = new.processor; end"), says: "that is only announced was let out"},

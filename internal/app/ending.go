@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 	"time"
 
+	"mailvow/internal/app/probes"
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
@@ -16,6 +18,7 @@ import (
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/erase"
+	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/request"
 )
 
@@ -91,4 +94,45 @@ func (s shownEndings) Undo(ctx context.Context, of ids.Tenant, by access.Princip
 // Export implements httpapi.Endings.
 func (s shownEndings) Export(ctx context.Context, of ids.Tenant, by access.Principal, category string, w io.Writer) error {
 	return s.Store.Export(ctx, of, actor(by), category, w)
+}
+
+// leaverForProbe makes a customer that a probe then lets go.
+func (h *House) leaverForProbe(ctx context.Context, word string) (probes.Leaver, error) {
+	l := probes.Leaver{Name: "Canary (leaves): " + word}
+	t, err := h.tenants.Add(ctx, l.Name, h.Config.Region)
+	if err != nil {
+		return l, err
+	}
+	l.Tenant, l.Domain = t.ID, "leaves-"+strings.ToLower(word)+".invalid"
+	d, err := h.relay.Add(ctx, t.ID, l.Domain)
+	if err == nil {
+		_, err = h.relay.Vouch(ctx, d.ID)
+	}
+	if err != nil {
+		return l, err
+	}
+	owner := access.ForRole(t.ID, 0, 0, access.Owner)
+	scopes := []access.Scope{access.ScopeMessagesSend, access.ScopeMessagesRead, access.ScopeRoutesManage, access.ScopeContractEnd}
+	if _, l.Token, err = h.access.AddToken(ctx, owner, t.ID, "probe", scopes, h.Clock.Now().Add(time.Hour)); err != nil {
+		return l, err
+	}
+	credential, password, err := h.access.AddCredential(ctx, t.ID, "probe")
+	l.Username, l.Password = credential.Username, password
+	return l, err
+}
+
+// leaveForProbe ends the contract where the probe did not come so far.
+func (h *House) leaveForProbe(ctx context.Context, of ids.Tenant) error {
+	t, err := h.tenants.Get(ctx, scope.Tenant(of), of)
+	if err != nil {
+		return err
+	}
+	_, err = h.endings.Order(ctx, ending.Order{Tenant: of, By: evidence.BySystem, Confirm: t.Name, AtOnce: true})
+	return err
+}
+
+// endedForProbe gives the certificate of an ended contract, or nothing.
+func (h *House) endedForProbe(ctx context.Context, of ids.Tenant) ([]byte, error) {
+	e, err := h.endings.Live(ctx, of)
+	return e.Certificate, err
 }

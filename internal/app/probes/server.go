@@ -120,6 +120,12 @@ type Server struct {
 	Plant   func(ctx context.Context, record []byte) (undo func(), err error)
 	Scans   func(context.Context) (late, said string, err error)
 	Overdue func(context.Context) (int, error)
+	// Leaving makes a customer of its own, with credentials and a domain that has the
+	// word in it; Leave ends its contract where the probe did not; Ended gives the
+	// certificate, or nothing while the contract lives.
+	Leaving func(ctx context.Context, word string) (Leaver, error)
+	Leave   func(context.Context, ids.Tenant) error
+	Ended   func(context.Context, ids.Tenant) ([]byte, error)
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -214,6 +220,8 @@ func All(s *Server) []pledge.Probe {
 		probe{"ca-transit", s.transit},
 		probe{"mb-argon2id", s.passwords},
 		probe{"mb-certificate", s.certificate},
+		probe{"ca-termination", s.terminated},
+		probe{"cl-contract-end", s.endsAtOnce},
 		probe{"cm-subprocessors", s.subProcessors},
 		probe{"ca-subprocessor-notice", s.supplyNotice},
 		probe{"ca-transfers", s.transfers},

@@ -84,8 +84,12 @@ func (q *Queue) Drop(ctx context.Context, of ids.Tenant) (int, error) {
 				last = 1<<63 - 1 // rows that lost their message
 			}
 			for _, query := range []string{"drop_bodies", "drop_rows", "drop_messages"} {
-				if _, err := tx.Do(ctx, q.set, query, of, last); err != nil {
+				gone, err := tx.Do(ctx, q.set, query, of, last)
+				if err != nil {
 					return err
+				}
+				if query == "drop_messages" && int(gone) < n {
+					return fault.New(fault.Internal, "messages cannot be deleted")
 				}
 			}
 			_, err = tx.Do(ctx, q.set, "drop_pauses", of)
