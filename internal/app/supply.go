@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -247,6 +249,39 @@ func (h *House) subProcessors() []document.SubProcessor {
 		list = append(list, document.SubProcessor{Name: name, Purpose: strings.Join(e.Purposes, ", "), Place: place, Machines: strings.Join(e.Uses, ", "), Since: v.Effective})
 	}
 	return list
+}
+
+// publicSubProcessors is the list for everybody, as JSON: who gets data of all
+// customers, and what is announced.
+func (h *House) publicSubProcessors() http.Handler {
+	type version struct {
+		From    time.Time    `json:"from"`
+		Removed bool         `json:"removed,omitempty"`
+		Entry   supply.Entry `json:"entry"`
+	}
+	type one struct {
+		Current *version `json:"current"`
+		Coming  *version `json:"coming"`
+	}
+	view := func(v *supply.Version) *version {
+		if v == nil {
+			return nil
+		}
+		e := v.Entry
+		e.Agreement.Document, e.Safeguard.Document = "", "" // where papers lie is nobody's business
+		return &version{v.Effective.UTC(), v.Removed, e}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		list := []one{}
+		for _, p := range h.supply.Public() {
+			list = append(list, one{view(p.Current), view(p.Coming)})
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-cache")
+		if err := json.NewEncoder(w).Encode(map[string]any{"sub_processors": list}); err != nil {
+			h.observe.Log.Debug("answer with the list of sub-processors", "error", err)
+		}
+	})
 }
 
 // supplyDesk is the register and the gate as probes reach them. What they put into

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +117,12 @@ func TestCustomersAreMailed(t *testing.T) {
 	must(t, err)
 	if !v.Effective.After(time.Now().Add(29 * 24 * time.Hour)) {
 		t.Errorf("takes effect on %v", v.Effective)
+	}
+	listed, err := http.Get("http://" + h.probed.Doors["http"] + "/trust/sub-processors.json")
+	must(t, err)
+	defer listed.Body.Close()
+	if b, err := io.ReadAll(listed.Body); err != nil || !strings.Contains(string(b), `"name":"Watcher"`) || strings.Contains(string(b), elsewhere) {
+		t.Errorf("everybody reads %s %v", b, err)
 	}
 	must(t, h.supply.Tick(t.Context()))
 	notices, err := h.supply.Notices(t.Context(), scope.Everyone, v.ID)

@@ -222,6 +222,7 @@ func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	for _, path := range []string{"/trust", "/trust/", "/.well-known/security.txt"} {
 		mux.Handle(path, httpapi.HostCheck(h.webHosts(), trust))
 	}
+	mux.Handle("GET /trust/sub-processors.json", httpapi.HostCheck(h.webHosts(), h.publicSubProcessors()))
 	if !h.has(config.RoleConsole) {
 		mux.Handle("/", api)
 		return mux, nil

@@ -107,6 +107,18 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	return b
 }
 
+// customers are told of sub-processors from now on.
+func (b *bench) customers(list ...ids.Tenant) {
+	b.parts.Supply.Customers = func(_ context.Context, yield func(ids.Tenant) error) error {
+		for _, id := range list {
+			if err := yield(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // everywhere routes all mail to a host that no test reaches.
 type everywhere struct{}
 
@@ -224,7 +236,7 @@ func road(t testing.TB, p *Parts) {
 	p.Endpoints = desk{}
 	p.Supply, err = supply.New(t.Context(), supply.Config{
 		DB: p.DB, Vault: p.Vault, Stage: evidence.NewStage(p.DB), IDs: p.IDs, Clock: p.Clock, Observe: p.Observe, Policies: p.Policy, Home: supply.HomeOf("DE"),
-		Customers: func(context.Context, func(ids.Tenant) error) error { return nil },
+		Customers: func(context.Context, func(ids.Tenant) error) error { return nil }, // see bench.customers
 	})
 	must(t, err)
 }

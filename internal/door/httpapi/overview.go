@@ -34,7 +34,7 @@ type Overview struct {
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention,requests,hold,incident"`
+	Kind string `json:"kind" enum:"retention,requests,hold,incident,sub_processors"`
 	Text string `json:"text"`
 }
 
@@ -125,7 +125,7 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	if err != nil {
 		return nil, err
 	}
-	out.Body.Alerts = append(breaches, out.Body.Alerts...)
+	out.Body.Alerts = append(append(breaches, out.Body.Alerts...), a.supplyAlerts(who)...)
 	for _, p := range points {
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -404,4 +405,37 @@ func (a *API) listEndpoints(ctx context.Context, _ Asker, _ *struct{}) (*itemsOu
 		out.Body.Items = append(out.Body.Items, OperatorEndpoint{e.Destination, e.Use, e.Host, e.Ours, e.Entry, e.Problem})
 	}
 	return out, nil
+}
+
+// endsSoon is how long before its end an agreement is warned of.
+const endsSoon = 30 * 24 * time.Hour
+
+// supplyAlerts tells a customer what is coming, and the operator what is refused,
+// ends soon, or waits for an answer.
+func (a *API) supplyAlerts(who Asker) []Alert {
+	if _, may := who.May(access.PolicyRead); !may || a.parts.Supply == nil {
+		return nil
+	}
+	var list []Alert
+	say := func(format string, args ...any) {
+		list = append(list, Alert{"sub_processors", fmt.Sprintf(format, args...)})
+	}
+	operator, now := ofSupply(who).All(), a.parts.Clock.Now()
+	for _, p := range a.parts.Supply.List(ofSupply(who)) {
+		switch {
+		case !operator:
+			if p.Coming != nil && p.Coming.Effective.After(now) {
+				say("%s is to get data, or more of it, from %s. Until then you may object, under Sub-processors.", p.Coming.Entry.Name, p.Coming.Effective.UTC().Format(time.DateOnly))
+			}
+			continue
+		case p.Lacks != "":
+			say("%s is refused: %s.", p.Current.Entry.Name, p.Lacks)
+		case p.Current != nil && !p.Ends.IsZero() && p.Ends.Before(now.Add(endsSoon)):
+			say("The papers of %s end on %s; from then on it is refused.", p.Current.Entry.Name, p.Ends.UTC().Format(time.DateOnly))
+		}
+		if p.Coming != nil && p.Coming.Open > 0 {
+			say("%d objections to %s wait for an answer, and its change with them.", p.Coming.Open, p.Coming.Entry.Name)
+		}
+	}
+	return list
 }

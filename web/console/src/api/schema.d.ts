@@ -1847,7 +1847,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests" | "hold" | "incident";
+            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors";
             text: string;
         };
         AnswerInBody: {

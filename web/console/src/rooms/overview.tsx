@@ -66,9 +66,16 @@ function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
             {a.text}
           </Text>
         ))}
-        <RoomLink to="/inventory" size="sm">
-          {t.overview.seeRetention}
-        </RoomLink>
+        {alerts.some((a) => a.kind === 'sub_processors') && (
+          <RoomLink to="/sub-processors" size="sm">
+            {t.overview.seeSupply}
+          </RoomLink>
+        )}
+        {alerts.some((a) => a.kind !== 'sub_processors') && (
+          <RoomLink to="/inventory" size="sm">
+            {t.overview.seeRetention}
+          </RoomLink>
+        )}
       </Stack>
     </Alert>
   );

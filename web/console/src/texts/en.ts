@@ -191,6 +191,7 @@ export const en = {
     sampleText: 'It works.',
     alerts: 'Needs attention',
     seeRetention: 'Show retention',
+    seeSupply: 'Show sub-processors',
     recent: 'Recent messages',
   },
 
