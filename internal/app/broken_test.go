@@ -355,6 +355,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cl-contract-end", after: func(_ *testing.T, h *House) {
 			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }
 		}, says: "waited 3s for the contract to end"},
+		{id: "mb-policy-changes", after: statement("create trigger lose before insert on account_notice begin select raise(ignore); end"), says: "no mail told of version 2"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 		{id: "cm-subprocessors", after: ungoverned, says: "that no sub-processor covers was let out"},
 		{id: "ca-subprocessor-notice", after: statement("create trigger hurry after insert on supply_version begin update supply_version set effective = announced where processor = new.processor; end"), says: "that is only announced was let out"},

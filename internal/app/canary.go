@@ -107,7 +107,7 @@ func (h *House) openControls() (err error) {
 	s.Supply = h.supplyDesk()
 	s.Backups, s.Throwaway = h.backups, h.Dev
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
-	s.Admit = h.documents.Admit
+	s.Admit, s.Contact = h.documents.Admit, h.canaryContact
 	s.Parts, s.Plant, s.Scans, s.Overdue = h.patches.Parts, h.plantForProbe, h.scansForProbe, h.overdueFindings
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations

@@ -156,6 +156,7 @@ func (h *House) floors() floors { return floors{h.policies, h.Clock} }
 
 func (h *House) mailDesk() *mailDesk {
 	return &mailDesk{
+		used:   h.notices.Used,
 		floors: h.floors(), access: h.access, senders: h.relay, desk: h.desk, routes: h.routes(), drafts: h.drafts, intake: h.intake,
 		log: h.observe.For("door/smtpserver").Log, tracer: h.observe.Tracer,
 	}

@@ -33,6 +33,7 @@ type mailDesk struct {
 	routes  queue.Routes
 	drafts  *blob.Drafts
 	intake  *intake.Intake
+	used    func(context.Context, ids.Tenant) // a customer sends
 	tracer  trace.Tracer
 	log     *slog.Logger
 }
@@ -225,6 +226,9 @@ func (m *mailDesk) Accept(ctx context.Context, t *smtpserver.Transaction, sb smt
 		return replyOf(err)
 	}
 	span.SetAttributes(attribute.String("mailvow.message", receipt.Message.String()))
+	if t.Peer.Role != smtpserver.MX && m.used != nil {
+		m.used(ctx, t.Identity.Tenant)
+	}
 	return reply.New(250, "2.0.0", fmt.Sprintf("Accepted as %s", receipt.Message))
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mailvow/internal/app/probes"
@@ -114,7 +115,8 @@ func (r redaction) Redacted(id ids.Tenant, d history.Direction) history.Redactio
 func (h *House) policyForProbe(ctx context.Context, c probes.Canary, text string) (func(), error) {
 	_, _, err := h.policies.Publish(ctx, policy.Draft{Tenant: c.Tenant, Text: text, Note: "a probe", Role: evidence.BySystem})
 	return func() {
-		if err := h.policies.Drop(context.WithoutCancel(ctx), c.Tenant); err != nil {
+		ctx := context.WithoutCancel(ctx)
+		if err := errors.Join(h.policies.Drop(ctx, c.Tenant), h.notices.Drop(ctx, c.Tenant)); err != nil {
 			h.observe.Log.Warn("drop the canary's policy", "error", err)
 		}
 	}, err

@@ -17,6 +17,7 @@ import (
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/product/trust/incident"
+	"mailvow/internal/product/trust/notice"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/control"
@@ -45,6 +46,7 @@ type trust struct {
 	holds     *hold.Store
 	documents *document.Store
 	incidents *incident.Desk
+	notices   *notice.Store
 	assurance
 	controls *control.Control
 	backups  *backup.Keeper
@@ -99,6 +101,7 @@ func (h *House) openTrust(ctx context.Context) error {
 		return err
 	}
 	h.openDocuments()
+	h.openNotices()
 	return h.openControls()
 }
 

@@ -308,3 +308,76 @@ func (s *Server) boxes(ctx context.Context) (pledge.Status, string, error) {
 	})
 	return v.end(err)
 }
+
+// policyChanges publishes two versions of the canary's policy and looks for the
+// second in the mail, on the overview and among the versions.
+func (s *Server) policyChanges(ctx context.Context) (pledge.Status, string, error) {
+	v, err := on(ctx, s, func(x *scene) (verdict, error) {
+		if err := s.Contact(ctx, x.Canary, x.outward()); err != nil {
+			return verdict{}, err
+		}
+		for _, text := range []string{"breach: {customer: 9h}", "breach: {customer: 8h}"} {
+			if err := x.under(ctx, text); err != nil {
+				return verdict{}, err
+			}
+		}
+		day := s.Clock.Now().UTC().Format("2 January 2006")
+		late := x.until(ctx, "the notice", func() (bool, error) {
+			list, _ := x.sink.messages()
+			for _, m := range list {
+				text := strings.ReplaceAll(strings.ReplaceAll(m.data, "=\r\n", ""), "\r\n", " ")
+				if strings.Contains(text, "version 2, in force from "+day) && strings.Contains(text, "8 hours") {
+					return true, nil
+				}
+			}
+			return false, nil
+		})
+		if late != nil {
+			return bad("no mail told of version 2 of the policy"), nil //nolint:nilerr // what did not come is the finding
+		}
+		if wrong, err := x.noticed(ctx); wrong != "" || err != nil {
+			return bad("%s", wrong), err
+		}
+		var first struct {
+			Text string `json:"text"`
+		}
+		if err := x.must(ctx, http.MethodGet, "/v1/policy/versions/1", nil, &first); err != nil || !strings.Contains(first.Text, "9h") {
+			return bad("the older version is not there any more"), err
+		}
+		if status, page, err := x.visit(ctx, http.MethodGet, "/trust/policy", nil); err != nil || status != http.StatusOK || !bytes.Contains(page, []byte(`id="v1"`)) {
+			return bad("the public page of the platform's versions answers %d without the first", status), err
+		}
+		return good("a second version of a customer's policy was mailed to its contact with number and date, stood on its overview until it was seen, and the first is still there; the platform's versions are public"), nil
+	})
+	return v.end(err)
+}
+
+// noticed looks for the notice on the overview and takes it off.
+func (x *scene) noticed(ctx context.Context) (wrong string, err error) {
+	unseen := func() (found bool, dated bool, err error) {
+		var page struct {
+			Notices []struct {
+				Number    int       `json:"number"`
+				Effective time.Time `json:"effective_at"`
+			} `json:"notices"`
+		}
+		err = x.must(ctx, http.MethodGet, "/v1/overview", nil, &page)
+		for _, n := range page.Notices {
+			if n.Number == 2 {
+				return true, !n.Effective.IsZero(), err
+			}
+		}
+		return false, false, err
+	}
+	found, dated, err := unseen()
+	if err != nil || !found || !dated {
+		return "the overview shows no dated notice of version 2", err
+	}
+	if err := x.must(ctx, http.MethodPost, "/v1/notices/own/2/seen", map[string]any{}, nil); err != nil {
+		return "", err
+	}
+	if found, _, err = unseen(); found {
+		return "a notice that was seen stands there still", err
+	}
+	return "", err
+}

@@ -108,6 +108,8 @@ type Server struct {
 	Attests   *attest.Store
 	Providers func(ctx context.Context, infrastructure bool) ([]string, error)
 	Untrained func(context.Context) (all, without int, shut bool, err error)
+	// Contact makes a user of the canary's who is told of changes.
+	Contact func(ctx context.Context, c Canary, email address.Address) error
 	// Admit makes a link to a document that is not public, and gives its path.
 	Admit func(k document.Kind, life time.Duration) (string, error)
 	// Supply is the register of sub-processors as a probe reaches it.
@@ -239,6 +241,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"ca-security-contact", s.securityContact},
 		probe{"cj-intake", s.boxes},
 		probe{"mb-dpo", s.officer},
+		probe{"mb-policy-changes", s.policyChanges},
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"mailvow/internal/product/trust/finding"
 	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/product/trust/notice"
 	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
@@ -54,6 +55,7 @@ func Schemas() []db.Schema {
 		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), relay.Schema, inbound.Schema, attest.Schema, finding.Schema, lawful.Schema, patch.Schema, supply.Schema, httpapi.Schema, certificates.Schema,
 		document.Schema, ending.Schema,
 		incident.Schema,
+		notice.Schema,
 	}
 }
 
@@ -65,6 +67,7 @@ func Declarations() []pledge.Declaration {
 		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), relay.Declaration, inbound.Declaration, attest.Declaration, finding.Declaration, lawful.Declaration, patch.Declaration, supply.Declaration, httpapi.Declaration, certificates.Declaration, House,
 		document.Declaration, ending.Declaration,
 		incident.Declaration,
+		notice.Declaration,
 	}
 }
 

@@ -130,6 +130,7 @@ type Parts struct {
 	Supply    *supply.Store
 	Endpoints Endpoints
 	Endings   Endings
+	Notices   Notices
 	// Ready says whether the server can work, for /readyz.
 	Ready func(context.Context) error
 	// Metrics serves /metrics to the machine itself and to who may read the platform.
@@ -208,6 +209,7 @@ func (a *API) routes() {
 	a.requestRoutes()
 	a.holdRoutes()
 	a.documentRoutes()
+	a.policyNoticeRoutes()
 	a.assuranceRoutes()
 	a.lawfulRoutes()
 	a.patchRoutes()

@@ -92,7 +92,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Holds = holdsOf(&p)
 	p.Endings = standing{}
 	p.Incidents = incidentsOf(&p)
-	p.Documents = papersOf(t, &p)
+	p.Documents, p.Notices = papersOf(t, &p), &board{}
 	registers(&p)
 	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
 	for _, f := range change {

@@ -76,6 +76,7 @@ func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, er
 				a.log.ErrorContext(ctx, "an act could not be put on record", "operation", o.id, "request", requestID(ctx), "error", err)
 			}
 		}
+		a.used(ctx, asker, o)
 		return out, nil
 	})
 }

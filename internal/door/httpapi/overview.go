@@ -27,9 +27,10 @@ type Counts struct {
 // Overview is the counts and their course.
 type Overview struct {
 	Counts
-	Series []CountPoint      `json:"series" nullable:"false"`
-	Start  map[string]string `json:"start,omitempty" doc:"How to send the first mail; in dev mode."`
-	Alerts []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What must be looked at: purges, for who may read the platform; late requests and holds past their review, for who answers persons."`
+	Series  []CountPoint      `json:"series" nullable:"false"`
+	Start   map[string]string `json:"start,omitempty" doc:"How to send the first mail; in dev mode."`
+	Notices []Notice          `json:"notices,omitempty" nullable:"false" doc:"Changes of the policy that nobody who acts for the account has seen yet."`
+	Alerts  []Alert           `json:"alerts,omitempty" nullable:"false" doc:"What must be looked at: purges, for who may read the platform; late requests and holds past their review, for who answers persons."`
 }
 
 // Alert is something that does not go well.
@@ -95,6 +96,11 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	}
 	if _, may := who.May(access.PlatformRead); may && a.parts.Retention != nil {
 		if out.Body.Alerts, err = a.alerts(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if a.parts.Notices != nil {
+		if out.Body.Notices, err = viewNotices(a.parts.Notices.Unseen(ctx, who.Tenant)); err != nil {
 			return nil, err
 		}
 	}

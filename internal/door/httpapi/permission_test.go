@@ -268,6 +268,7 @@ var bodies = map[string]string{
 	"change-sub-processor":    newVendor,
 	"object-to-sub-processor": `{"reason":"a test"}`,
 	"answer-objection":        `{"answer":"a test"}`,
+	"see-notice":              `{"accept":true}`,
 }
 
 func collection(path string) string {
@@ -316,7 +317,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		_, err := b.parts.Queue.Pause(t.Context(), queue.Pause{Tenant: in, Domain: "example.net"})
 		must(t, err)
 	}
-	path = strings.NewReplacer("{index}", "0", "{kind}", "measures").Replace(path)
+	path = strings.NewReplacer("{index}", "0", "{kind}", "measures", "{whose}", "platform", "{number}", "2").Replace(path)
 	body := bodies[o.OperationID]
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)

@@ -68,7 +68,7 @@ var reading = map[string][]string{
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
 	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {},
 	"get-termination": {}, "order-termination": {}, "undo-termination": {}, "list-terminations": {}, "export-customer": {reads.Any},
-	"list-documents": {}, "list-document-versions": {}, "get-document-copy": {}, "get-document-draft": {}, "publish-document": {}, "admit-to-document": {},
+	"list-documents": {}, "list-document-versions": {}, "get-document-copy": {}, "get-document-draft": {}, "publish-document": {}, "admit-to-document": {}, "list-notices": {}, "see-notice": {},
 	"list-sub-processors": {}, "get-sub-processor": {}, "check-sub-processor": {}, "add-sub-processor": {}, "change-sub-processor": {},
 	"remove-sub-processor": {}, "withdraw-sub-processor": {}, "list-endpoints": {},
 	"list-sub-processor-objections": {ofObjections}, "answer-objection": {ofObjections}, "object-to-sub-processor": {},

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"mailvow/internal/app/probes"
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/product/trust/notice"
+	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/request"
+)
+
+const (
+	noticeEvery = 3 * time.Second // notices that were not mailed yet
+	learnEvery  = 5 * time.Second // who accepts something by its next use
+)
+
+// openNotices makes what tells accounts of a change of the policy.
+func (h *House) openNotices() {
+	h.notices = notice.New(notice.Config{
+		DB: h.db, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Policies: h.policies,
+		Accounts: h.eachCustomer, Contacts: h.accountContacts, Base: h.publicURL, Officer: h.contacts().Privacy,
+		Post: func(ctx context.Context, to address.Address, subject, text string) error {
+			return h.postLetter(ctx, request.Letter{To: to, Subject: subject, Text: text})
+		},
+	})
+	h.policies.Published = func(ctx context.Context, v policy.Version, _ []policy.Change) {
+		if err := h.notices.Announce(context.WithoutCancel(ctx), v); err != nil {
+			h.observe.Log.ErrorContext(ctx, "a policy could not be announced; the platform's is announced later", "tenant", v.Tenant.String(), "number", v.Number, "error", err)
+		}
+	}
+}
+
+// accountContacts are the addresses of an account's active owners and admins.
+func (h *House) accountContacts(ctx context.Context, of ids.Tenant) ([]address.Address, error) {
+	users, err := h.access.Users(ctx, scope.Tenant(of), 1<<63-1, 200)
+	var list []address.Address
+	for _, u := range users {
+		if u.State == access.UserActive && (u.Role == access.Owner || u.Role == access.Admin) {
+			list = append(list, u.Email)
+		}
+	}
+	return list, err
+}
+
+// canaryContact makes a user of the canary's whom notices are mailed to.
+func (h *House) canaryContact(ctx context.Context, c probes.Canary, email address.Address) error {
+	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: access.Admin})
+	return err
+}
