@@ -922,6 +922,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the account was told of changes of the policy, and what it accepted */
+        get: operations["list-notices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/notices/{whose}/{number}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take a notice off the overview, and accept the version if so said */
+        post: operations["see-notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/objections/{id}/answer": {
         parameters: {
             query?: never;
@@ -2769,6 +2803,39 @@ export interface components {
             /** @enum {string} */
             role: "operator" | "owner" | "admin" | "developer" | "viewer";
         };
+        Notice: {
+            /** Format: date-time */
+            accepted_at: string | null;
+            /**
+             * @description use: the first use after it took effect.
+             * @enum {string}
+             */
+            accepted_by?: "click" | "use";
+            /** Format: date-time */
+            effective_at: string;
+            /**
+             * Format: date-time
+             * @description When the account's contacts were mailed; null: not yet.
+             */
+            mailed_at: string | null;
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            published_at: string;
+            /**
+             * Format: date-time
+             * @description Null: it stands on the overview.
+             */
+            seen_at: string | null;
+            title: string;
+            /** @description Where every version stands, below the server's address. */
+            url?: string;
+            /**
+             * @description The platform's policy, or the account's own.
+             * @enum {string}
+             */
+            whose: "platform" | "own";
+        };
         ObjectInBody: {
             reason: string;
         };
@@ -2859,6 +2926,8 @@ export interface components {
              * @description Recipients, since midnight UTC.
              */
             failed_today: number;
+            /** @description Changes of the policy that nobody who acts for the account has seen yet. */
+            notices?: components["schemas"]["Notice"][];
             /**
              * Format: int64
              * @description Recipients in the queue.
@@ -3306,6 +3375,10 @@ export interface components {
             to?: string;
             token?: string;
             user?: string;
+        };
+        SeeInBody: {
+            /** @description Put on record that the account accepts the version. */
+            accept?: boolean;
         };
         ServerResponse: {
             body: string;
@@ -6125,6 +6198,72 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Parsed"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notice"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "see-notice": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                whose: "platform" | "own";
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeeInBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
