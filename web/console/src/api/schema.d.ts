@@ -1404,6 +1404,23 @@ export interface paths {
         patch: operations["change-route"];
         trace?: never;
     };
+    "/v1/sbom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server is made of (CycloneDX) */
+        get: operations["get-sbom"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/session": {
         parameters: {
             query?: never;
@@ -1825,6 +1842,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The vulnerability data that was imported, and what of it names this server */
+        get: operations["get-vulnerabilities"];
+        put?: never;
+        /** Import vulnerability data; what it names becomes a finding */
+        post: operations["import-vulnerabilities"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1917,6 +1952,17 @@ export interface components {
             case?: string;
             customer: string;
         };
+        BOM: {
+            bomFormat: string;
+            components: components["schemas"]["Component"][] | null;
+            metadata: components["schemas"]["BOMMetadataStruct"];
+            specVersion: string;
+            /** Format: int64 */
+            version: number;
+        };
+        BOMMetadataStruct: {
+            component: components["schemas"]["Component"];
+        };
         Backups: {
             /**
              * Format: int64
@@ -2002,6 +2048,13 @@ export interface components {
             role?: "operator" | "owner" | "admin" | "developer" | "viewer";
             /** @enum {string} */
             state?: "active" | "suspended";
+        };
+        Component: {
+            "bom-ref": string;
+            name: string;
+            purl?: string;
+            type: string;
+            version: string;
         };
         Control: {
             /** Format: date-time */
@@ -2613,6 +2666,13 @@ export interface components {
             reason?: string;
             /** @enum {string} */
             state: "open" | "mending" | "mended" | "dismissed";
+        };
+        NamedPart: {
+            id: string;
+            package: string;
+            severity: string;
+            summary: string;
+            version: string;
         };
         NewAttachment: {
             /** @description In base64. */
@@ -3808,6 +3868,38 @@ export interface components {
             role: "operator" | "owner" | "admin" | "developer" | "viewer";
             /** @enum {string} */
             state: "active" | "suspended";
+        };
+        Vulnerabilities: {
+            /**
+             * Format: date-time
+             * @description Null: nothing was imported.
+             */
+            imported_at: string | null;
+            /** @description What is wrong with the data; empty where nothing is. */
+            late?: string;
+            /** @description Parts that a record names in their version; each is a finding. */
+            named: components["schemas"]["NamedPart"][];
+            /**
+             * Format: int64
+             * @description How many parts this server is made of.
+             */
+            parts: number;
+            /**
+             * Format: date-time
+             * @description The newest change in the file.
+             */
+            published_at: string | null;
+            /**
+             * Format: int64
+             * @description In the file.
+             */
+            records: number;
+            /** @description Of the file. */
+            sha256?: string;
+        };
+        VulnerabilityFileBody: {
+            /** @description Records in the OSV format: JSON, JSON lines or a zip, as osv.dev hands them out; 16 MiB at most, in Base64. The command line takes larger ones. */
+            file: string;
         };
         Weakness: {
             detail?: string;
@@ -7350,6 +7442,35 @@ export interface operations {
             };
         };
     };
+    "get-sbom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BOM"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-session": {
         parameters: {
             query?: never;
@@ -8585,6 +8706,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SignInLink"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vulnerabilities"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "import-vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VulnerabilityFileBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vulnerabilities"];
                 };
             };
             /** @description Error */
