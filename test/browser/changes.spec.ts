@@ -139,12 +139,51 @@ test('what is kept of a person is handed over as it is', async ({ page, request 
   await page.getByLabel('E-mail address of the person').fill(address);
   await page.getByRole('button', { name: 'Find' }).click();
   const saved = page.waitForEvent('download');
-  await page.getByRole('button', { name: 'Hand over (export)' }).click();
-  expect((await saved).suggestedFilename()).toBe('subject-export.jsonl');
+  await page.getByRole('button', { name: 'Hand over (archive)' }).click();
+  expect((await saved).suggestedFilename()).toBe('subject-archive.zip');
   await page.getByRole('button', { name: 'Restrict' }).click();
   expect(await findings(page)).toEqual([]);
   await page.getByRole('dialog').getByRole('button', { name: 'Restrict', exact: true }).click();
   await expect(page.getByText(/^Restricted/)).toBeVisible();
+});
+
+test('a request of a person is entered, and refused with a reason', async ({ page }) => {
+  const address = `t${unique()}@example.net`;
+  await page.goto('/subjects');
+  await page.getByRole('tab', { name: 'Requests' }).click();
+  await expect(page).toHaveURL(/tab=requests/);
+  await page.getByRole('button', { name: 'Enter a request' }).click();
+  await page.getByRole('dialog').getByLabel('E-mail address of the person').fill(address);
+  await page.getByRole('dialog').getByRole('button', { name: 'Enter a request' }).click();
+  const row = page.getByRole('row').filter({ hasText: address });
+  await expect(row).toContainText('days left');
+  expect(await findings(page)).toEqual([]);
+  await row.getByRole('button', { name: 'Decide' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Refuse, with a reason').check();
+  await dialog.getByRole('button', { name: 'Refuse' }).click();
+  await expect(dialog.getByText('Write it: the person is told.')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await dialog.getByRole('textbox', { name: 'Reason' }).fill('We must keep invoices.');
+  await dialog.getByRole('button', { name: 'Refuse' }).click();
+  await expect(row).toContainText('Refused');
+});
+
+test('a legal hold is added, reviewed and released', async ({ page }) => {
+  const address = `t${unique()}@example.net`;
+  await page.goto('/subjects?tab=holds');
+  await page.getByRole('button', { name: 'Add a hold' }).click();
+  await page.getByRole('dialog').getByLabel('E-mail address of the person').fill(address);
+  expect(await findings(page)).toEqual([]);
+  await page.getByRole('dialog').getByRole('button', { name: 'Add a hold' }).click();
+  const row = page.getByRole('row').filter({ hasText: address });
+  await row.getByRole('button', { name: 'Review' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'It is still needed' }).click();
+  await expect(page.getByText('The hold goes on.')).toBeVisible();
+  await row.getByRole('button', { name: 'Release' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Release' }).click();
+  await expect(page.getByText('The hold is released.')).toBeVisible();
+  expect(await findings(page)).toEqual([]);
 });
 
 test('mail is listed, opened and caught as it was sent', async ({ page, request }) => {

@@ -148,6 +148,7 @@ const controls = createRoute({
 const subject = createRoute({
   ...inShell,
   path: '/subjects',
+  validateSearch: texts('tab'),
   component: lazyRouteComponent(() => import('./rooms/subject'), 'SubjectRoom'),
 });
 const inventory = createRoute({

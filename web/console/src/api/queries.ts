@@ -100,6 +100,11 @@ export const q = {
   tokens: paged(['tokens'], (cursor) => must(api.GET('/v1/tokens', list(cursor)))),
   credentials: paged(['credentials'], (cursor) => must(api.GET('/v1/credentials', list(cursor)))),
   users: paged(['users'], (cursor) => must(api.GET('/v1/users', list(cursor)))),
+  requests: paged(['requests', 'list'], (cursor) => must(api.GET('/v1/requests', list(cursor)))),
+  request: (id: string) =>
+    queryOptions({ queryKey: ['requests', id], queryFn: () => must(api.GET('/v1/requests/{id}', at(id))) }),
+  holds: paged(['holds'], (cursor) => must(api.GET('/v1/holds', list(cursor)))),
+  onward: paged(['onward'], (cursor) => must(api.GET('/v1/onward', list(cursor)))),
   suppressions: paged(['suppressions'], (cursor) => must(api.GET('/v1/suppressions', list(cursor)))),
   customers: paged(['customers'], (cursor) => must(api.GET('/v1/customers', list(cursor)))),
   caught: {

@@ -38,6 +38,15 @@ const tone: Record<string, string> = {
   expired: 'bad',
   missing: 'bad',
   held: 'hold',
+  holds: 'hold',
+  open: 'live',
+  accepted: 'live',
+  extended: 'wait',
+  unproved: 'wait',
+  answered: 'good',
+  acknowledged: 'good',
+  settled: 'good',
+  unanswered: 'bad',
 };
 
 /** A state in words, with a dot of its colour: never colour alone. */

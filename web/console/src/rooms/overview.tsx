@@ -55,6 +55,9 @@ export function Overview() {
   );
 }
 
+/** Where in Data subjects an alert leads. */
+const rights: Record<string, string> = { requests: 'requests', hold: 'holds', notice: 'told' };
+
 /** What the operator must look at before anything else. */
 function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
   if (alerts.length === 0) return null;
@@ -63,7 +66,12 @@ function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
       <Stack gap={4}>
         {alerts.map((a) => (
           <Text size="sm" key={a.text}>
-            {a.text}
+            {a.text}{' '}
+            {rights[a.kind] && (
+              <RoomLink to="/subjects" search={{ tab: rights[a.kind] }} size="sm" underline="always">
+                {t.overview.seeIt}
+              </RoomLink>
+            )}
           </Text>
         ))}
         {alerts.some((a) => a.kind === 'sub_processors') && (
@@ -71,7 +79,7 @@ function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
             {t.overview.seeSupply}
           </RoomLink>
         )}
-        {alerts.some((a) => a.kind !== 'sub_processors') && (
+        {alerts.some((a) => !rights[a.kind] && a.kind !== 'sub_processors') && (
           <RoomLink to="/inventory" size="sm">
             {t.overview.seeRetention}
           </RoomLink>

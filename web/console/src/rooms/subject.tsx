@@ -7,6 +7,7 @@ import {
   Progress,
   Select,
   Stack,
+  Tabs,
   Text,
   TextInput,
 } from '@mantine/core';
@@ -19,6 +20,7 @@ import {
   IconUserX,
 } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bytes, must } from '../api/client';
 import { queryClient } from '../api/queries';
@@ -32,7 +34,10 @@ import { ProblemNote, Waiting } from '../parts/problem';
 import { saveAs } from '../parts/reader';
 import { type Column, DataTable } from '../parts/table';
 import { t } from '../texts';
+import { Holds } from './holds';
+import { Requests } from './requests';
 import css from './subject.module.css';
+import { Told } from './told';
 
 type Certificate = Record<string, unknown>;
 
@@ -52,7 +57,47 @@ function saveJson(value: unknown, name: string) {
   saveAs(new Blob([JSON.stringify(value, null, 2)]), name);
 }
 
+const tabs = ['person', 'requests', 'holds', 'told'] as const;
+
 export function SubjectRoom() {
+  const { tab } = useSearch({ from: '/shell/subjects' });
+  const navigate = useNavigate();
+  const now = tabs.find((x) => x === tab) ?? 'person';
+  return (
+    <Page title={t.subject.title} lead={t.subject.lead}>
+      <Tabs
+        value={now}
+        keepMounted={false}
+        onChange={(v) =>
+          navigate({ to: '/subjects', search: v && v !== 'person' ? { tab: v } : {}, replace: true })
+        }
+      >
+        <Tabs.List mb="lg" className={css.tabs}>
+          {tabs.map((x) => (
+            <Tabs.Tab key={x} value={x}>
+              {t.subject.tabs[x]}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="person">
+          <Person />
+        </Tabs.Panel>
+        <Tabs.Panel value="requests">
+          <Requests />
+        </Tabs.Panel>
+        <Tabs.Panel value="holds">
+          <Holds />
+        </Tabs.Panel>
+        <Tabs.Panel value="told">
+          <Told />
+        </Tabs.Panel>
+      </Tabs>
+    </Page>
+  );
+}
+
+/** What is kept about one person, and what can be done about it. */
+function Person() {
   const [address, setAddress] = useState('');
   const [tried, setTried] = useState(false);
   const [certificate, setCertificate] = useState<{ of: string; value: Certificate } | null>(null);
@@ -61,56 +106,54 @@ export function SubjectRoom() {
     mutationFn: (a: string) => must(api.POST('/v1/subjects/find', { body: { address: a } })),
   });
   return (
-    <Page title={t.subject.title} lead={t.subject.lead}>
-      <Stack gap="lg">
-        <form
-          noValidate
-          onSubmit={(e) => {
-            e.preventDefault();
-            setTried(true);
-            setCertificate(null);
-            if (!bad) find.mutate(address.trim());
-          }}
-        >
-          <div className={css.search}>
-            <TextInput
-              label={t.subject.address}
-              placeholder={t.subject.placeholder}
-              type="email"
-              autoComplete="off"
-              value={address}
-              onChange={(e) => setAddress(e.currentTarget.value)}
-              error={tried && bad ? t.subject.needAddress : null}
-              className={css.input}
-            />
-            <Button type="submit" loading={find.isPending} className={css.find}>
-              {t.subject.find}
-            </Button>
-          </div>
-        </form>
-        {certificate ? (
-          <CertificateView of={certificate.of} value={certificate.value} />
-        ) : find.isPending ? (
-          <Waiting text={t.subject.finding} />
-        ) : find.isError ? (
-          <ProblemNote error={find.error} />
-        ) : find.data ? (
-          <Found
-            address={find.variables}
-            findings={find.data.findings ?? []}
-            erased={(value) => {
-              setCertificate({ of: find.variables, value });
-              find.reset();
-              queryClient.invalidateQueries();
-            }}
+    <Stack gap="lg">
+      <form
+        noValidate
+        onSubmit={(e) => {
+          e.preventDefault();
+          setTried(true);
+          setCertificate(null);
+          if (!bad) find.mutate(address.trim());
+        }}
+      >
+        <div className={css.search}>
+          <TextInput
+            label={t.subject.address}
+            placeholder={t.subject.placeholder}
+            type="email"
+            autoComplete="off"
+            value={address}
+            onChange={(e) => setAddress(e.currentTarget.value)}
+            error={tried && bad ? t.subject.needAddress : null}
+            className={css.input}
           />
-        ) : (
-          <Block>
-            <Empty icon={<IconUserSearch size={22} />} title={t.subject.idle} text={t.subject.idleText} />
-          </Block>
-        )}
-      </Stack>
-    </Page>
+          <Button type="submit" loading={find.isPending} className={css.find}>
+            {t.subject.find}
+          </Button>
+        </div>
+      </form>
+      {certificate ? (
+        <CertificateView of={certificate.of} value={certificate.value} />
+      ) : find.isPending ? (
+        <Waiting text={t.subject.finding} />
+      ) : find.isError ? (
+        <ProblemNote error={find.error} />
+      ) : find.data ? (
+        <Found
+          address={find.variables}
+          findings={find.data.findings ?? []}
+          erased={(value) => {
+            setCertificate({ of: find.variables, value });
+            find.reset();
+            queryClient.invalidateQueries();
+          }}
+        />
+      ) : (
+        <Block>
+          <Empty icon={<IconUserSearch size={22} />} title={t.subject.idle} text={t.subject.idleText} />
+        </Block>
+      )}
+    </Stack>
   );
 }
 
@@ -119,7 +162,7 @@ type FoundProps = { address: string; findings: Finding[]; erased: (certificate: 
 function Found({ address, findings, erased }: FoundProps) {
   const hand = useMutation({
     mutationFn: async () => {
-      saveAs(await bytes('/v1/subjects/export', undefined, { address }), 'subject-export.jsonl');
+      saveAs(await bytes('/v1/subjects/archive', undefined, { address }), 'subject-archive.zip');
       tell(t.subject.exported);
     },
   });
