@@ -106,6 +106,10 @@ export const q = {
   holds: paged(['holds'], (cursor) => must(api.GET('/v1/holds', list(cursor)))),
   onward: paged(['onward'], (cursor) => must(api.GET('/v1/onward', list(cursor)))),
   suppressions: paged(['suppressions'], (cursor) => must(api.GET('/v1/suppressions', list(cursor)))),
+  termination: queryOptions({
+    queryKey: ['termination'],
+    queryFn: () => must(api.GET('/v1/termination')),
+  }),
   customers: paged(['customers'], (cursor) => must(api.GET('/v1/customers', list(cursor)))),
   caught: {
     ...paged(['caught', 'list'], (cursor) => must(api.GET('/v1/caught', list(cursor)))),

@@ -1,4 +1,4 @@
-import { Button, TextInput } from '@mantine/core';
+import { Button, Group, TextInput } from '@mantine/core';
 import { IconBuilding, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -13,6 +13,7 @@ import { Page } from '../parts/page';
 import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
 import css from './customers.module.css';
+import { EndContract } from './ending';
 
 const refresh = () => queryClient.invalidateQueries({ queryKey: ['customers'] });
 
@@ -73,7 +74,12 @@ const acts: Column<Customer> = {
   id: 'acts',
   title: t.common.actions,
   align: 'right',
-  cell: (c) => <Turn customer={c} />,
+  cell: (c) => (
+    <Group gap="xs" justify="flex-end" wrap="nowrap">
+      <Turn customer={c} />
+      <EndContract customer={c} />
+    </Group>
+  ),
 };
 const managed = [...columns, acts];
 

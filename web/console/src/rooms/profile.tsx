@@ -4,12 +4,14 @@ import { useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
 import type { Session } from '../api/shapes';
+import { may } from '../may';
 import { tell } from '../parts/ask';
 import { Block, Facts } from '../parts/atoms';
 import { FormBox } from '../parts/form';
 import { Page } from '../parts/page';
 import { Loaded } from '../parts/problem';
 import { t } from '../texts';
+import { CloseAccount } from './ending';
 
 /** One's own name and password. */
 export function Profile() {
@@ -30,6 +32,9 @@ export function Profile() {
             </Block>
             <Name session={session} />
             <Password />
+            {may(session, 'contract:export') && session.roles.includes('owner') && (
+              <CloseAccount session={session} />
+            )}
           </Stack>
         )}
       </Loaded>

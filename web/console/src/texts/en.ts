@@ -1192,6 +1192,45 @@ export const en = {
     },
   },
 
+  ending: {
+    title: 'Close this account',
+    text: 'Ends the contract of the whole customer, with everybody in it.',
+    states: {
+      none: 'The contract goes on. If you ended it now, this would happen:',
+      ordered: 'The end of the contract is ordered for a date.',
+      exporting: 'The contract has ended. Everything is read once, so that it is known to be readable.',
+      waiting:
+        'The contract has ended. Nothing is sent or received. You can still fetch the export, or undo it.',
+      destroying: 'Everything is being destroyed.',
+      ended: 'Everything is destroyed.',
+      undone: 'The end was undone.',
+    },
+    ends: 'Nothing is sent or received any more from:',
+    whenOrdered: 'the moment at which you order it, or a date that you choose',
+    destroys:
+      'Until then the export can be fetched and the end undone; then everything is destroyed, the keys with it:',
+    goneBy: 'Everything is gone, save what a law keeps apart, by:',
+    download: 'Fetch the export',
+    order: 'Close this account',
+    hasten: 'Destroy everything now',
+    end: 'End contract',
+    endOf: (n: string) => `End the contract of ${n}`,
+    undo: 'Undo the end',
+    undoTitle: (n: string) => `Undo the end of the contract of ${n}`,
+    undoText: 'Mail is sent and received again, and nothing is destroyed.',
+    undone: (n: string) => `The contract of ${n} goes on.`,
+    orderText:
+      'From the contract’s end on nothing is sent or received. For the days that the policy gives, users can still sign in and fetch the export; then everything is destroyed, and a certificate goes to the owners.',
+    hastenText:
+      'Fetch the export before. There is no way back: everything is destroyed now, the keys with it.',
+    at: 'The contract’s end',
+    atHelp: 'Leave it empty to end the contract now.',
+    once: 'Destroy everything at once',
+    onceHelp: 'There is then no time to fetch the export or to undo it.',
+    confirm: (n: string) => `To confirm, write the customer’s name: ${n}`,
+    needName: 'Write the name exactly as it is.',
+    ordered: (n: string) => `The end of the contract of ${n} is ordered.`,
+  },
   profile: {
     title: 'Your account',
     lead: 'Your own name and password.',
