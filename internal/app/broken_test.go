@@ -31,6 +31,7 @@ import (
 	"mailvow/internal/keep/chunk"
 	"mailvow/internal/lab"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/onward"
@@ -203,6 +204,40 @@ func hiding(t *testing.T, h *House) {
 	h.probed.Doors["http"] = at.String()
 }
 
+// silent posts the first notice only and says that it posted all.
+func silent(_ *testing.T, h *House) {
+	real, posted := h.incidents.Post, ids.Message(0)
+	h.incidents.Post = func(ctx context.Context, l incident.Letter) (_ ids.Message, err error) {
+		if posted == 0 {
+			posted, err = real(ctx, l)
+		}
+		return posted, err
+	}
+}
+
+// evasive leaves the consequences out of every notice.
+func evasive(_ *testing.T, h *House) {
+	real := h.incidents.Post
+	h.incidents.Post = func(ctx context.Context, l incident.Letter) (ids.Message, error) {
+		before, after, _ := strings.Cut(l.Text, "\nLikely consequences:\n")
+		_, after, _ = strings.Cut(after, "\n")
+		l.Text = before + after
+		return real(ctx, l)
+	}
+}
+
+// tardy delivers notices after four days.
+func tardy(_ *testing.T, h *House) {
+	real := h.incidents.Fate
+	h.incidents.Fate = func(ctx context.Context, m ids.Message) (time.Time, bool, error) {
+		at, failed, err := real(ctx, m)
+		if !at.IsZero() {
+			at = at.Add(96 * time.Hour)
+		}
+		return at, failed, err
+	}
+}
+
 // forgetful makes the eraser ask nobody.
 func forgetful(_ *testing.T, h *House) { h.eraser.Holders = nil }
 
@@ -356,6 +391,11 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }
 		}, says: "waited 3s for the contract to end"},
 		{id: "mb-policy-changes", after: statement("create trigger lose before insert on account_notice begin select raise(ignore); end"), says: "no mail told of version 2"},
+		{id: "ca-breach", after: silent, says: "a customer in scope got no notice"},
+		{id: "ca-breach", after: evasive, says: "lacks a part: likely consequences"},
+		{id: "ca-breach", after: tardy, says: "a notice was late"},
+		{id: "ca-incident", after: statement("create trigger lose before insert on read_batch begin select raise(ignore); end"), says: "what the token read is not known"},
+		{id: "ca-incident", after: statement("create trigger keep before delete on access_token begin select raise(ignore); end"), says: "the stolen token is answered 200"},
 		{id: "mb-certificate", after: forgetful, says: "counts no erased record"},
 		{id: "cm-subprocessors", after: ungoverned, says: "that no sub-processor covers was let out"},
 		{id: "ca-subprocessor-notice", after: statement("create trigger hurry after insert on supply_version begin update supply_version set effective = announced where processor = new.processor; end"), says: "that is only announced was let out"},

@@ -27,6 +27,7 @@ import (
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/db"
+	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
@@ -38,8 +39,10 @@ import (
 // canaryName and canaryDomain are the probes' customer. The domain cannot be
 // anybody's (RFC 2606 2).
 const (
-	canaryName   = "Canary (probes of this server)"
-	canaryDomain = "canary.invalid"
+	canaryName = "Canary (probes of this server)"
+	// neighbourName is a second one, where a promise is about several.
+	neighbourName = "Canary's neighbour (probes of this server)"
+	canaryDomain  = "canary.invalid"
 )
 
 // canary says where the canary's mail goes while a probe runs.
@@ -106,6 +109,10 @@ func (h *House) openControls() (err error) {
 	}
 	s.Supply = h.supplyDesk()
 	s.Backups, s.Throwaway = h.backups, h.Dev
+	s.Incidents, s.Neighbour = h.incidents, h.neighbour
+	s.Drill = func(ctx context.Context, customers []ids.Tenant) (incident.Incident, error) {
+		return operatedIncidents{h.incidents, h}.Drill(ctx, customers, evidence.Actor{Role: evidence.BySystem})
+	}
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
 	s.Admit, s.Contact = h.documents.Admit, h.canaryContact
 	s.Parts, s.Plant, s.Scans, s.Overdue = h.patches.Parts, h.plantForProbe, h.scansForProbe, h.overdueFindings
@@ -163,19 +170,40 @@ func (h *House) canaryCustomer(ctx context.Context) (probes.Canary, error) {
 }
 
 func (h *House) findCanary(ctx context.Context) (ids.Tenant, error) {
+	return h.canaryNamed(ctx, canaryName)
+}
+
+// isCanary says whether a customer is the probes'.
+func isCanary(t tenant.Tenant) bool { return t.Name == canaryName || t.Name == neighbourName }
+
+// neighbour finds or makes a second canary customer and gives it one administrator.
+func (h *House) neighbour(ctx context.Context, administrator address.Address) (ids.Tenant, func(), error) {
+	t, err := h.canaryNamed(ctx, neighbourName)
+	if err != nil {
+		return 0, nil, err
+	}
+	u, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: t, Email: administrator, Name: "Canary", Role: access.Admin})
+	return t, func() {
+		if err := h.access.RemoveUser(context.WithoutCancel(ctx), access.House(), scope.Tenant(t), u.ID); err != nil {
+			h.observe.Log.Warn("remove the second canary's administrator", "error", err)
+		}
+	}, err
+}
+
+func (h *House) canaryNamed(ctx context.Context, name string) (ids.Tenant, error) {
 	for before := ids.Tenant(1<<63 - 1); ; {
 		page, err := h.tenants.List(ctx, scope.Everyone, before, 200)
 		if err != nil {
 			return 0, err
 		}
 		for _, t := range page {
-			if t.Name == canaryName && t.State == tenant.Active {
+			if t.Name == name && t.State == tenant.Active {
 				return t.ID, nil
 			}
 			before = t.ID
 		}
 		if len(page) == 0 {
-			t, err := h.tenants.Add(ctx, canaryName, h.Config.Region)
+			t, err := h.tenants.Add(ctx, name, h.Config.Region)
 			return t.ID, err
 		}
 	}

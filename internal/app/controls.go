@@ -61,7 +61,7 @@ func (h *House) eachCustomer(ctx context.Context, yield func(ids.Tenant) error) 
 			return err
 		}
 		for _, t := range page {
-			if before = t.ID; t.ID == tenant.Platform || t.State != tenant.Active || t.Name == canaryName {
+			if before = t.ID; t.ID == tenant.Platform || t.State != tenant.Active || isCanary(t) {
 				continue
 			}
 			if err := yield(t.ID); err != nil {

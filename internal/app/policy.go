@@ -71,7 +71,7 @@ func (h *House) hasCustomers(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		for _, t := range page {
-			if t.ID != tenant.Platform && t.State == tenant.Active && t.Name != canaryName {
+			if t.ID != tenant.Platform && t.State == tenant.Active && !isCanary(t) {
 				return true, nil
 			}
 			before = t.ID

@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/product/trust/attest"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/backup"
 	"mailvow/internal/protect/evidence"
@@ -128,6 +129,11 @@ type Server struct {
 	Leaving func(ctx context.Context, word string) (Leaver, error)
 	Leave   func(context.Context, ids.Tenant) error
 	Ended   func(context.Context, ids.Tenant) ([]byte, error)
+	// Incidents is the desk of breaches; Drill opens one and sends its notices, and
+	// Neighbour makes a second canary customer with one administrator, until undone.
+	Incidents *incident.Desk
+	Drill     func(ctx context.Context, customers []ids.Tenant) (incident.Incident, error)
+	Neighbour func(ctx context.Context, administrator address.Address) (ids.Tenant, func(), error)
 	// Backups are this server's. What lies in their place a probe looks at itself.
 	Backups *backup.Keeper
 	// Throwaway says that this is dev mode: nothing in it is meant to last.
@@ -194,6 +200,8 @@ func All(s *Server) []pledge.Probe {
 		probe{"cj-hold", s.held},
 		probe{"cm-scans", s.scans},
 		probe{"mb-patches", s.patched},
+		probe{"ca-breach", s.breach},
+		probe{"ca-incident", s.procedure},
 		probe{"cm-lawful", s.lawful},
 		probe{"cm-hoster", s.hoster},
 		probe{"ca-training", s.training},

@@ -140,6 +140,9 @@ func (s *Server) customerFiles(mux *http.ServeMux, p Parts) {
 		if p.Endings == nil {
 			return absent("contracts")
 		}
+		if err := p.frozen(ctx, scopeOf(in.Customer)); err != nil {
+			return err
+		}
 		return p.Endings.Export(ctx, in.Customer, operator(), in.Category, w)
 	})
 	stream(s, mux, CustomerKept, func(ctx context.Context, in CustomerRef, w io.Writer) error {

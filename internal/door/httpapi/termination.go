@@ -197,6 +197,9 @@ func (a *API) exportCustomer(ctx context.Context, who Asker, in *exportIn) (*str
 	if a.parts.Endings == nil {
 		return nil, absent()
 	}
+	if err := a.frozen(ctx, scope.Tenant(who.Tenant)); err != nil {
+		return nil, err
+	}
 	if err := a.parts.Endings.Exportable(ctx, who.Tenant, in.Category); err != nil {
 		return nil, err
 	}

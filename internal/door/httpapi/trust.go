@@ -176,6 +176,9 @@ func (a *API) exportSubject(ctx context.Context, who Asker, in *findIn) (*stream
 // archiveSubject streams. What fails before the first byte is a problem; an
 // archive that breaks off has no directory and opens nowhere.
 func (a *API) archiveSubject(ctx context.Context, who Asker, in *findIn) (*stream, error) {
+	if err := a.frozen(ctx, who.Scope); err != nil {
+		return nil, err
+	}
 	s, err := a.subject(who, in.Body.Address)
 	if err != nil {
 		return nil, err

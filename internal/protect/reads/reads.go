@@ -165,7 +165,9 @@ func (l *Log) of(by Reader, declared []string, t *Tally) ([]Read, error) {
 		r := base
 		r.Of, r.Category = by.Tenant, declared[0]
 		if r.Category == Any {
-			r.Category = unsaid
+			if r.Category = Unsaid; !t.about.IsNull() {
+				r.Category = "nothing found"
+			}
 		}
 		err := l.hash(&r, t.about)
 		return []Read{r}, err

@@ -12,9 +12,9 @@ import (
 // Any declares that an operation may read whatever is held of a person.
 const Any = "*"
 
-// unsaid is the category where an operation that may read anything did not say what
-// it showed.
-const unsaid = "personal data"
+// Unsaid is the category where an operation that may read anything did not say what
+// it showed: whoever looks into the records takes it for everything.
+const Unsaid = "personal data"
 
 // Tally counts what one operation reads. It is safe for use by many goroutines.
 type Tally struct {

@@ -169,7 +169,9 @@ func (q *quest) take(r *reads.Read) {
 	if r.User != 0 && !slices.Contains(q.out.Seen.Users, r.User) {
 		q.out.Seen.Users = append(q.out.Seen.Users, r.User)
 	}
-	if r.Count == 0 {
+	if r.Category == reads.Unsaid {
+		q.note("An operation that may read everything (" + r.Operation + ") names no records: take all that its customer has for read.")
+	} else if r.Count == 0 {
 		return // somebody asked, and nothing was there
 	}
 	c := q.of[r.Of]
