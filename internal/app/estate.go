@@ -68,6 +68,7 @@ func (h *House) estate() []ending.Part {
 		gone("signing keys", secrets, p.by("product/relay", "drop_tenant_keys")),
 		{Category: "sending domains", HandOver: p.domains, Destroy: p.by("product/relay", "drop_tenant")},
 		{Category: "machine credentials", HandOver: p.credentials, Destroy: h.access.DropCredentials},
+		{Category: "notices of changes", HandOver: p.told, Destroy: p.by("product/trust/notice", "drop_tenant")},
 		{Category: "policies", HandOver: p.policies, Destroy: p.policy},
 		{Category: "sessions", Withheld: secrets, Stays: "go with the users"},
 		{Category: "users", HandOver: p.users, Destroy: p.everybody},

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"mailvow/internal/app/probes"
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/product/trust/notice"
 	"mailvow/internal/protect/access"
@@ -50,5 +52,17 @@ func (h *House) accountContacts(ctx context.Context, of ids.Tenant) ([]address.A
 // canaryContact makes a user of the canary's whom notices are mailed to.
 func (h *House) canaryContact(ctx context.Context, c probes.Canary, email address.Address) error {
 	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: access.Admin})
+	return err
+}
+
+// told hands out what an account was told of changes of the policy, and what it
+// accepted.
+func (p belongings) told(ctx context.Context, of ids.Tenant, f yield) error {
+	list, err := p.House.notices.List(ctx, of)
+	for _, n := range list {
+		if err == nil {
+			err = f(pledge.Record{Category: "notices of changes", ID: strconv.Itoa(n.Number), At: n.Published, Fields: facts("title", n.Title(), "mailed", moment(n.Mailed), "seen", moment(n.Seen), "accepted", moment(n.Accepted), "how", string(n.How))})
+		}
+	}
 	return err
 }

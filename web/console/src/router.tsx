@@ -161,6 +161,11 @@ const policy = createRoute({
   path: '/policy',
   component: lazyRouteComponent(() => import('./rooms/policy'), 'Policy'),
 });
+const documents = createRoute({
+  ...inShell,
+  path: '/documents',
+  component: lazyRouteComponent(() => import('./rooms/documents'), 'Documents'),
+});
 const supply = createRoute({
   ...inShell,
   path: '/sub-processors',
@@ -202,6 +207,7 @@ export const router = createRouter({
       subject,
       inventory,
       policy,
+      documents,
       supply,
       users,
       customers,

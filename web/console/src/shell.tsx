@@ -18,6 +18,7 @@ import {
   IconBuilding,
   IconBuildingFactory2,
   IconDeviceDesktop,
+  IconFileText,
   IconInbox,
   IconKey,
   IconLayoutDashboard,
@@ -76,6 +77,7 @@ const groups: { label: string; rooms: Room[] }[] = [
     label: t.nav.trust,
     rooms: [
       { to: '/policy', label: t.nav.policy, icon: IconScale, needs: 'policy:read' },
+      { to: '/documents', label: t.nav.documents, icon: IconFileText, needs: 'policy:read' },
       { to: '/sub-processors', label: t.nav.supply, icon: IconBuildingFactory2, needs: 'policy:read' },
       { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
       { to: '/subjects', label: t.nav.subject, icon: IconUserSearch, needs: 'subjects:manage' },

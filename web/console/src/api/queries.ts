@@ -132,6 +132,10 @@ export const q = {
     queryKey: ['controls'],
     queryFn: async () => rows(await must(api.GET('/v1/controls'))),
   }),
+  documents: queryOptions({
+    queryKey: ['documents'],
+    queryFn: async () => rows(await must(api.GET('/v1/documents'))),
+  }),
   policy: queryOptions({
     queryKey: ['policy', 'now'],
     queryFn: () => must(api.GET('/v1/policy')),

@@ -47,7 +47,7 @@ export type LegalHold = Schemas['Hold'];
 export type OnwardNotice = Schemas['OnwardNotice'];
 export type CaughtRow = Schemas['CaughtItem'];
 export type Caught = Schemas['Caught'];
-export type Counts = Omit<Schemas['Overview'], 'series' | 'start' | 'alerts'>;
+export type Counts = Omit<Schemas['Overview'], 'series' | 'start' | 'alerts' | 'notices'>;
 export type Point = Schemas['CountPoint'];
 export type Overview = Schemas['Overview'];
 export type Control = Schemas['Control'];
@@ -58,6 +58,9 @@ export type Objection = Schemas['SupplyObjection'];
 export type OwnEndpoint = Schemas['OperatorEndpoint'];
 export type InventoryEntry = Schemas['InventoryEntry'];
 export type RetentionState = Schemas['RetentionState'];
+export type DocumentState = Schemas['DocumentState'];
+export type DocumentDraft = Schemas['DocumentDraft'];
+export type PolicyNotice = Schemas['Notice'];
 export type OverviewAlert = Schemas['Alert'];
 
 /** What a person needs to send the first mail; only a dev server gives it. */

@@ -1,9 +1,21 @@
-import { Alert, SegmentedControl, SimpleGrid, Stack, Text, Tooltip } from '@mantine/core';
+import {
+  Alert,
+  Anchor,
+  Button,
+  Group,
+  SegmentedControl,
+  SimpleGrid,
+  Stack,
+  Text,
+  Tooltip,
+} from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
-import { flat, q } from '../api/queries';
-import type { Counts, Overview as Data, OverviewAlert, Start } from '../api/shapes';
+import { api, must } from '../api/client';
+import { flat, q, queryClient } from '../api/queries';
+import type { Counts, Overview as Data, OverviewAlert, PolicyNotice, Start } from '../api/shapes';
+import { may } from '../may';
 import { Block, CopyLine } from '../parts/atoms';
 import { count, percent } from '../parts/format';
 import { RoomButton, RoomLink } from '../parts/link';
@@ -26,6 +38,7 @@ export function Overview() {
       <Loaded query={query}>
         {(data) => (
           <Stack gap="lg">
+            <Notices notices={data.notices ?? []} />
             <Alerts alerts={data.alerts ?? []} />
             <Figures counts={live.counts ?? data} />
             <Block
@@ -57,6 +70,33 @@ export function Overview() {
 
 /** Where in Data subjects an alert leads. */
 const rights: Record<string, string> = { requests: 'requests', hold: 'holds', notice: 'told' };
+/** Changes of the policy, until somebody who acts for the account has seen them. */
+function Notices({ notices }: { notices: PolicyNotice[] }) {
+  const session = useQuery(q.session).data;
+  const see = async (n: PolicyNotice) => {
+    await must(
+      api.POST('/v1/notices/{whose}/{number}/seen', {
+        params: { path: { whose: n.whose, number: n.number } },
+        body: {},
+      }),
+    );
+    await queryClient.invalidateQueries({ queryKey: ['overview'] });
+  };
+  return notices.map((n) => (
+    <Alert key={`${n.whose} ${n.number}`} color="blue" variant="light" title={n.title}>
+      <Group gap="md">
+        <Anchor size="sm" href={n.url || '/policy'}>
+          {t.overview.seeChange}
+        </Anchor>
+        {may(session, 'users:manage') && (
+          <Button size="compact-sm" variant="default" onClick={() => see(n)}>
+            {t.overview.noticeSeen}
+          </Button>
+        )}
+      </Group>
+    </Alert>
+  ));
+}
 
 /** What the operator must look at before anything else. */
 function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
