@@ -125,7 +125,7 @@ func (s *sink) converse(conn net.Conn) {
 				return
 			}
 			c, secured = textproto.NewConn(tls.Server(conn, secured)), nil
-			if answer, err = c.ReadLine(); err != nil {
+			if _, err := c.ReadLine(); err != nil {
 				return
 			}
 			answer = "250-sink.invalid\r\n250-8BITMIME\r\n250 SMTPUTF8"

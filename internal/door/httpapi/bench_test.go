@@ -90,7 +90,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metrics") })
 	road(t, &p)
 	p.Holds = holdsOf(&p)
-	p.Endings = standing{}
+	p.Endings = &standing{}
 	p.Incidents = incidentsOf(&p)
 	p.Documents, p.Notices = papersOf(t, &p), &board{}
 	registers(&p)

@@ -20,50 +20,50 @@ import (
 )
 
 // standing stands for protect/ending, which has tests of its own.
-type standing struct{}
+type standing struct{ list []ending.Ending }
 
 var ordered = ending.Ending{ID: 7, Tenant: 7, Name: "Acme", State: ending.Waiting, By: "owner", Ordered: lab.Epoch, Closes: lab.Epoch, Due: lab.Epoch.AddDate(0, 0, 30), Deadline: lab.Epoch.AddDate(0, 0, 30),
 	Counts: []ending.Counted{{Category: "users", Read: 3}, {Category: "routes"}}}
 
-func (standing) Plan(_ ids.Tenant, closes time.Time) (due, deadline time.Time) {
+func (*standing) Plan(_ ids.Tenant, closes time.Time) (due, deadline time.Time) {
 	return closes.AddDate(0, 0, 14), closes.AddDate(0, 0, 30)
 }
 
-func (standing) Order(_ context.Context, o ending.Order, _ access.Principal) (ending.Ending, error) {
+func (*standing) Order(_ context.Context, o ending.Order, _ access.Principal) (ending.Ending, error) {
 	e := ordered
 	e.Tenant = o.Tenant
 	return e, nil
 }
 
-func (standing) Undo(context.Context, ids.Tenant, access.Principal) (ending.Ending, error) {
+func (*standing) Undo(context.Context, ids.Tenant, access.Principal) (ending.Ending, error) {
 	e := ordered
 	e.State, e.Ended = ending.Undone, lab.Epoch
 	return e, nil
 }
 
-func (standing) Live(context.Context, ids.Tenant) (ending.Ending, error) {
+func (*standing) Live(context.Context, ids.Tenant) (ending.Ending, error) {
 	return ending.Ending{}, fault.New(fault.NotFound, "none")
 }
 
-func (standing) List(_ context.Context, _ scope.Scope, before ids.Certificate, _ int) ([]ending.Ending, error) {
+func (s *standing) List(_ context.Context, _ scope.Scope, before ids.Certificate, _ int) ([]ending.Ending, error) {
 	if before != 0 && before <= ordered.ID {
 		return nil, nil
 	}
-	return []ending.Ending{ordered}, nil
+	return s.list, nil
 }
 
-func (standing) Remains(context.Context, ending.Ending) (int, time.Time, error) {
+func (*standing) Remains(context.Context, ending.Ending) (int, time.Time, error) {
 	return 0, time.Time{}, nil
 }
 
-func (standing) Exportable(_ context.Context, _ ids.Tenant, category string) error {
+func (*standing) Exportable(_ context.Context, _ ids.Tenant, category string) error {
 	if category == "secrets" {
 		return fault.Field("category", "There is no such category to hand over.")
 	}
 	return nil
 }
 
-func (standing) Export(_ context.Context, _ ids.Tenant, _ access.Principal, _ string, w io.Writer) error {
+func (*standing) Export(_ context.Context, _ ids.Tenant, _ access.Principal, _ string, w io.Writer) error {
 	z := zip.NewWriter(w)
 	f, err := z.Create("index.json")
 	if err == nil {
@@ -99,6 +99,7 @@ func TestTermination(t *testing.T) {
 	}
 	must(t, b.parts.DB.Change(t.Context(), "close", func(tx *db.Tx) error { return b.parts.Tenants.Close(t.Context(), tx, b.acme, lab.Epoch) }))
 	b.parts.Tenants.Forget(b.acme)
+	b.parts.Endings.(*standing).list = []ending.Ending{ordered}
 	if r := b.call(http.MethodPost, "/v1/domains", `{"name":"late.example"}`, owner); r.Code != 403 || !strings.Contains(r.Body.String(), "its contract ended on") {
 		t.Errorf("a change in a closed account: %d %s", r.Code, r.Body)
 	}

@@ -261,7 +261,7 @@ const margin = time.Hour
 // comes first.
 func (s *Store) Plan(of ids.Tenant, closes time.Time) (due, deadline time.Time) {
 	said := s.Policies.For(of, closes).Document.Termination
-	due, deadline = closes.AddDate(0, 0, 30), closes.AddDate(0, 0, 30)
+	deadline = closes.AddDate(0, 0, 30)
 	switch {
 	case said.Delete.Given():
 		deadline = said.Delete.After(closes)
