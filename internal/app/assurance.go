@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/subject"
@@ -29,6 +30,8 @@ type assurance struct {
 	lawful    *lawful.Store
 	clearance *clearance.Store
 	patches   *patch.Store
+	alerts    *alert.Board
+	guesses   *alert.Guesses
 	// probing is the user who acts for a probe as one of the operator's people.
 	probing atomic.Int64
 }
@@ -50,7 +53,10 @@ func (h *House) openAssurance() error {
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Policies: h.policies, Attested: h.attests.Trained,
 		Apart: func() (ids.Tenant, ids.User) { return h.canary.is(), ids.User(h.probing.Load()) },
 	})
-	return h.openPatches()
+	if err := h.openPatches(); err != nil {
+		return err
+	}
+	return h.openAlerts()
 }
 
 // openLawful opens the register of authorities' requests over what answers persons.

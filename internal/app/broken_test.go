@@ -33,6 +33,7 @@ import (
 	"mailvow/internal/product/trust/document"
 	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/product/trust/supply"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/onward"
 )
@@ -371,6 +372,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cj-hold", after: statement("create trigger lose before insert on held begin select raise(ignore); end"), says: "the held canary is not in what the hold keeps"},
 		{id: "ca-training", after: statement("create trigger endless after insert on attestation begin update attestation set until = 9000000000000000 where id = new.id; end"), says: "an attestation has run out and messages are still open"},
 		{id: "mb-need-to-know", after: statement("create trigger endless after insert on access_grant begin update access_grant set until = 9000000000000000 where id = new.id; end"), says: "a grant has run out and messages are still open"},
+		{id: "ca-monitoring", after: func(_ *testing.T, h *House) { h.guesses.Raise = func(context.Context, alert.Condition) {} }, says: "no alert came"},
 		{id: "mb-patches", after: statement("create trigger lose before insert on weakness begin select raise(ignore); end"), says: "raised no finding"},
 		{id: "cm-lawful", after: statement("create trigger lose before insert on lawful_request begin select raise(ignore); end"), says: "after the first entry the report still says"},
 		{id: "cl-authorities", after: generous, says: "without a case number was answered 200"},

@@ -193,6 +193,7 @@ func (h *House) startNodes() {
 		h.duty("sweep keys", h.repeat("sweep keys", sweepEvery, h.vault.Sweep))
 		h.duty("finish erasures", h.eraser.Run)
 		h.duty("retention", h.retention.Run)
+		h.duty("alerts", h.repeat("look for what must be alerted", alertsEvery, h.alerts.Look))
 		h.duty("contracts", h.endings.Run)
 		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
 		h.parts.Go("jobs", h.runner().Run)

@@ -73,6 +73,9 @@ func (h *House) destinations() (list []egress.Destination, resolvers []string, e
 	}
 	own("resolver", "name look-ups", "look up names", resolvers...)
 	list[len(list)-1].Free = h.Dev // nothing else leaves the machine there, and nobody's mail
+	if host := alertHost(c.Alerts.Webhook.URL); host != "" {
+		own("alerts", "alerts", "tell the operator what must be looked at", host)
+	}
 	if c.TLS.ACME != nil {
 		list = append(list, acmeDestination(c.TLS.ACME))
 	}

@@ -65,6 +65,7 @@ type root struct {
 	Onward          onwardCommands        `cmd:"" help:"Endpoints that got data of persons and are told what became of it: list, retry, settle."`
 	Customer        customerCommands      `cmd:"" help:"Customers, and the ends of their contracts."`
 	Hold            holdCommands          `cmd:"" help:"Legal holds: records that outlive their period."`
+	Alert           alertCommands         `cmd:"" help:"What must be looked at."`
 	Attestation     attestCommands        `cmd:"" help:"What people attest: training, audits, providers."`
 	Finding         findingCommands       `cmd:"" help:"Weaknesses that were found, and by when they are mended."`
 	SBOM            sbomCommand           `cmd:"" name:"sbom" help:"What this binary is made of (CycloneDX JSON)."`

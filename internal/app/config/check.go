@@ -69,7 +69,7 @@ func (c *Config) checkOperator() error {
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkBackup, c.checkSubProcessors} {
+	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkAlerts, c.checkBackup, c.checkSubProcessors} {
 		if err := check(); err != nil {
 			return err
 		}

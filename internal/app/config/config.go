@@ -28,6 +28,7 @@ type Config struct {
 	Domains  Domains  `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
 	Web      Web      `yaml:"web" doc:"API and console."`
 	Observe  Observe  `yaml:"observe" doc:"Logs, metrics and traces."`
+	Alerts   Alerts   `yaml:"alerts" doc:"Who is told of what must be looked at, each thing once. The console lists it too."`
 	Backup   Backup   `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
 	Operator Operator `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
 	Policy   Policy   `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
@@ -175,6 +176,18 @@ type Observe struct {
 	Level string `yaml:"level" doc:"debug, info, warn or error." example:"info"`
 	JSON  bool   `yaml:"json" doc:"Log lines as JSON." example:"true"`
 	OTLP  string `yaml:"otlp" doc:"URL of an OpenTelemetry collector; it must be covered by a sub-processor unless it is yours. Leave out for no traces." example:"https://otel.example.com:4318"`
+}
+
+// Alerts says who is told.
+type Alerts struct {
+	Mail    []string     `yaml:"mail" doc:"Addresses that are written to." example:"oncall@example.com"`
+	Webhook AlertWebhook `yaml:"webhook" doc:"An endpoint that is called, signed as Standard Webhooks are. Outside this machine and its private networks it needs an entry of the register of sub-processors with the purpose alerts."`
+}
+
+// AlertWebhook is an endpoint with its secret.
+type AlertWebhook struct {
+	URL    string `yaml:"url" doc:"Where alerts are posted." example:"https://oncall.example.com/mailvow"`
+	Secret Secret `yaml:"secret" doc:"The secret of the signature: whsec_ and Base64 of 24 bytes or more." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
 // Backup says where backups go and who can open them.

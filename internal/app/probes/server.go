@@ -129,6 +129,8 @@ type Server struct {
 	Leaving func(ctx context.Context, word string) (Leaver, error)
 	Leave   func(context.Context, ids.Tenant) error
 	Ended   func(context.Context, ids.Tenant) ([]byte, error)
+	// Alerts tells an endpoint of alerts too, until undone.
+	Alerts func(url string, secret []byte) (undo func(), err error)
 	// Incidents is the desk of breaches; Drill opens one and sends its notices, and
 	// Neighbour makes a second canary customer with one administrator, until undone.
 	Incidents *incident.Desk
@@ -198,6 +200,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-mgmt-separate", s.managementSeparate},
 		probe{"cj-relay", s.relay},
 		probe{"cj-hold", s.held},
+		probe{"ca-monitoring", s.monitoring},
 		probe{"cm-scans", s.scans},
 		probe{"mb-patches", s.patched},
 		probe{"ca-breach", s.breach},

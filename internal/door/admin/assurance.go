@@ -26,6 +26,7 @@ type Assurance struct {
 	// User finds one of the operator's people by address.
 	User    func(ctx context.Context, address string) (ids.User, error)
 	Patches Patches
+	Alerts  Alerts
 }
 
 // The operations on the registers.

@@ -44,6 +44,7 @@ var reading = map[string][]string{
 	"request/list": {ofRequests}, "request/show": {ofRequests}, "request/decide": {ofRequests},
 	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
 	"vulnerability/state": {}, "vulnerability/import": {},
+	"alert/list": {}, "alert/acknowledge": {},
 	"finding/add": {}, "finding/list": {}, "finding/move": {},
 	"lawful/add": {}, "lawful/list": {}, "lawful/decide": {}, "lawful/export": {reads.Any}, "lawful/report": {}, "grant/list": {ofGrants},
 	"controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},

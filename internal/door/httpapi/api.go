@@ -118,6 +118,8 @@ type Parts struct {
 	Holds     Holds
 	Assurance Assurance
 	Patches   Patches
+	Alerts    Alerts
+	Watch     Watch
 	Staff     Staff
 	Incidents Incidents
 	Controls  Controls
@@ -213,6 +215,7 @@ func (a *API) routes() {
 	a.assuranceRoutes()
 	a.lawfulRoutes()
 	a.patchRoutes()
+	a.alertRoutes()
 	a.grantRoutes()
 	a.noticeRoutes()
 	a.terminationRoutes()

@@ -19,6 +19,7 @@ import (
 	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
@@ -96,6 +97,13 @@ func (b benchPatches) State(ctx context.Context) (patch.Data, string, error) {
 	return d, d.Late(lab.Epoch.AddDate(0, -1, 0)), err
 }
 
+// benchAlerts is a board without sources.
+type benchAlerts struct{ *alert.Board }
+
+func (b benchAlerts) See(ctx context.Context, id ids.Alert, by access.Principal) (alert.Alert, error) {
+	return b.Acknowledge(ctx, id, by.User, byOperator)
+}
+
 // registers gives the bench its registers and binds the operator's people.
 func registers(p *Parts) {
 	stage := evidence.NewStage(p.DB)
@@ -111,6 +119,7 @@ func registers(p *Parts) {
 	}
 	p.Assurance = r
 	p.Patches = benchPatches{patch.New(patch.Config{DB: p.DB, Clock: p.Clock, Register: benchPatches{}})}
+	p.Alerts = benchAlerts{alert.New(alert.Config{DB: p.DB, Stage: stage, IDs: p.IDs, Clock: p.Clock, Observe: p.Observe})}
 	p.Staff = clearance.New(clearance.Config{DB: p.DB, Vault: p.Vault, Stage: stage, IDs: p.IDs, Clock: p.Clock, Policies: p.Policy, Attested: r.attests.Trained})
 }
 

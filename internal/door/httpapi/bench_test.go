@@ -44,6 +44,7 @@ import (
 	"mailvow/internal/product/trust/patch"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
@@ -68,7 +69,7 @@ type bench struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, incident.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, patch.Schema, clearance.Schema, supply.Schema}
+	return []db.Schema{tenant.Schema, access.Schema, Schema, relay.Schema, inbound.Schema, suppress.Schema, queue.Schema(), history.Schema(), lookup.Schema, inbox.Schema(), tally.Schema, words.Schema, policy.Schema, evidence.Schema(), hold.Schema, incident.Schema, document.Schema, link.Schema, attest.Schema, finding.Schema, lawful.Schema, patch.Schema, alert.Schema, clearance.Schema, supply.Schema}
 }
 
 func newBench(t testing.TB, change ...func(*Config, *Parts)) *bench {

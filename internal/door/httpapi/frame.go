@@ -130,7 +130,9 @@ func (a *API) known(next http.Handler) http.Handler {
 			writeProblem(w, r, problemOf(err, false))
 			return
 		}
-		in.denied = err
+		if in.denied = err; fault.Is(err, fault.Unauthenticated) && in.bearer {
+			a.refusedCredential(r.Context())
+		}
 		if err == nil && a.parts.Staff != nil {
 			if in.who, err = a.parts.Staff.Bind(r.Context(), in.who); err != nil {
 				report(r.Context(), a.log, "look what is open to staff", err)

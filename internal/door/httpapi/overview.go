@@ -35,7 +35,7 @@ type Overview struct {
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention,requests,hold,incident,sub_processors"`
+	Kind string `json:"kind" enum:"retention,requests,hold,incident,sub_processors,guessing,probe,backup,space,attestation,finding,scan"`
 	Text string `json:"text"`
 }
 
@@ -94,8 +94,8 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	if _, may := who.May(access.TokensManage); may && a.config.Start != nil {
 		out.Body.Start = a.config.Start(who.Tenant)
 	}
-	if _, may := who.May(access.PlatformRead); may && a.parts.Retention != nil {
-		if out.Body.Alerts, err = a.alerts(ctx); err != nil {
+	if _, may := who.May(access.PlatformRead); may {
+		if out.Body.Alerts, err = a.operatorAlerts(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -136,6 +136,17 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 		out.Body.Series = append(out.Body.Series, viewPoint(p))
 	}
 	return out, nil
+}
+
+// operatorAlerts are the board's, or without one the purges that fail.
+func (a *API) operatorAlerts(ctx context.Context) ([]Alert, error) {
+	switch {
+	case a.parts.Alerts != nil:
+		return a.onBoard(ctx)
+	case a.parts.Retention != nil:
+		return a.alerts(ctx)
+	}
+	return nil, nil
 }
 
 // alerts names the categories whose period is not kept.

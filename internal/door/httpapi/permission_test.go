@@ -23,6 +23,7 @@ import (
 	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/hold"
@@ -156,6 +157,13 @@ var things = map[string]thing{
 		c, err := b.parts.Requests.Enter(t.Context(), in, access.Principal{}, rights.Asked{Address: "ann@example.net", Kind: rights.Access})
 		must(t, err)
 		return c.ID.String()
+	},
+	"/v1/alerts/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
+		board := b.parts.Alerts.(benchAlerts).Board
+		must(t, board.Raise(t.Context(), alert.Condition{Marker: ids.New[ids.Alert](b.parts.IDs).String(), Kind: alert.Space, Text: "x"}))
+		list, err := board.Standing(t.Context())
+		must(t, err)
+		return list[0].ID.String()
 	},
 	"/v1/attestations/{id}": func(t testing.TB, b *bench, _ ids.Tenant) string {
 		a, err := b.parts.Assurance.Attest(t.Context(), attest.Attestation{

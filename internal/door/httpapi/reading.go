@@ -54,6 +54,7 @@ var reading = map[string][]string{
 	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
 	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
 	"get-vulnerabilities": {}, "import-vulnerabilities": {}, "get-sbom": {},
+	"list-alerts": {}, "acknowledge-alert": {},
 	"list-findings": {}, "create-finding": {}, "move-finding": {},
 	"list-lawful-requests": {}, "create-lawful-request": {}, "decide-lawful-request": {}, "export-for-authority": {reads.Any}, "get-transparency": {},
 	"list-grants": {ofGrants}, "take-grant": {}, "end-grant": {},

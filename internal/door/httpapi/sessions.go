@@ -89,6 +89,9 @@ func (a *API) signIn(ctx context.Context, _ Asker, in *signIn) (*sessionOut, err
 	default:
 		return nil, fault.Field("link", "Give either a link, or e-mail and password.")
 	}
+	if fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Exhausted) {
+		a.refusedCredential(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
