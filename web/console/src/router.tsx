@@ -166,6 +166,11 @@ const documents = createRoute({
   path: '/documents',
   component: lazyRouteComponent(() => import('./rooms/documents'), 'Documents'),
 });
+const incidents = createRoute({
+  ...inShell,
+  path: '/incidents',
+  component: lazyRouteComponent(() => import('./rooms/incidents'), 'Incidents'),
+});
 const supply = createRoute({
   ...inShell,
   path: '/sub-processors',
@@ -209,6 +214,7 @@ export const router = createRouter({
       policy,
       documents,
       supply,
+      incidents,
       users,
       customers,
       profile,

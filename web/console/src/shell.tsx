@@ -28,6 +28,7 @@ import {
   IconScale,
   IconSelector,
   IconShieldCheck,
+  IconShieldExclamation,
   IconStack2,
   IconSun,
   IconTable,
@@ -78,6 +79,7 @@ const groups: { label: string; rooms: Room[] }[] = [
     rooms: [
       { to: '/policy', label: t.nav.policy, icon: IconScale, needs: 'policy:read' },
       { to: '/documents', label: t.nav.documents, icon: IconFileText, needs: 'policy:read' },
+      { to: '/incidents', label: t.nav.incidents, icon: IconShieldExclamation, needs: 'incidents:read' },
       { to: '/sub-processors', label: t.nav.supply, icon: IconBuildingFactory2, needs: 'policy:read' },
       { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
       { to: '/subjects', label: t.nav.subject, icon: IconUserSearch, needs: 'subjects:manage' },

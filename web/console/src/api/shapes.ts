@@ -43,6 +43,7 @@ export type Customer = Schemas['Customer'];
 export type SubjectFinding = Schemas['Finding'];
 export type PersonsRequest = Schemas['Request'];
 export type RequestShare = Schemas['RequestShare'];
+export type Incident = Schemas['Incident'];
 export type LegalHold = Schemas['Hold'];
 export type OnwardNotice = Schemas['OnwardNotice'];
 export type CaughtRow = Schemas['CaughtItem'];

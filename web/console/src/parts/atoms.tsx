@@ -18,6 +18,9 @@ export function When({ at, exact, none }: { at?: string | null; exact?: boolean;
 
 const tone: Record<string, string> = {
   delivered: 'good',
+  met: 'good',
+  late: 'bad',
+  running: 'wait',
   verified: 'good',
   kept: 'good',
   found: 'good',

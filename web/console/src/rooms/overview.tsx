@@ -119,7 +119,12 @@ function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
             {t.overview.seeSupply}
           </RoomLink>
         )}
-        {alerts.some((a) => !rights[a.kind] && a.kind !== 'sub_processors') && (
+        {alerts.some((a) => a.kind === 'incident') && (
+          <RoomLink to="/incidents" size="sm">
+            {t.overview.seeIncidents}
+          </RoomLink>
+        )}
+        {alerts.some((a) => !rights[a.kind] && a.kind !== 'sub_processors' && a.kind !== 'incident') && (
           <RoomLink to="/inventory" size="sm">
             {t.overview.seeRetention}
           </RoomLink>
