@@ -200,7 +200,7 @@ func (h *House) startNodes() {
 		h.startBackups()
 		h.duty("notices", h.repeat("tell accounts of a policy", noticeEvery, h.notices.Tick))
 		h.duty("requests", h.repeat("see to requests", casesEvery, h.cases.Tick))
-		h.duty("notices", h.tellRecipients)
+		h.duty("tell recipients", h.tellRecipients)
 		h.duty("incidents", h.repeat("follow notices of incidents", incidentsEvery, h.incidents.Tick))
 		h.duty("join chunks", h.repeat("join chunks", joinEvery, h.words.Compact))
 	}
