@@ -145,7 +145,6 @@ type quest struct {
 	many    int // reads that showed more records than they list
 	persons int
 	gone    int
-	unfound map[string]bool
 }
 
 type customer struct {

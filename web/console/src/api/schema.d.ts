@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What must be looked at, newest first */
+        get: operations["list-alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alerts/{id}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that one has seen an alert */
+        post: operations["acknowledge-alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/attestations": {
         parameters: {
             query?: never;
@@ -1916,7 +1950,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors";
+            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors" | "guessing" | "probe" | "backup" | "space" | "attestation" | "finding" | "scan";
             text: string;
         };
         AnswerInBody: {
@@ -3059,6 +3093,11 @@ export interface components {
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
+        PageRaisedAlert: {
+            items: components["schemas"]["RaisedAlert"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
         PageRequest: {
             items: components["schemas"]["Request"][];
             /** @description The cursor of the next page; null at the end. */
@@ -3268,6 +3307,31 @@ export interface components {
             message?: string;
             /** @description Why; the messages' timelines show it, and the queue while they are held. */
             reason?: string;
+        };
+        RaisedAlert: {
+            /** Format: date-time */
+            acknowledged_at: string | null;
+            acknowledged_by?: string;
+            /**
+             * Format: date-time
+             * @description Null while it stands.
+             */
+            cleared_at: string | null;
+            /** Format: date-time */
+            first_at: string;
+            id: string;
+            /** @enum {string} */
+            kind: "guessing" | "probe" | "retention" | "backup" | "space" | "requests" | "hold" | "attestation" | "finding" | "scan";
+            /** Format: date-time */
+            last_at: string;
+            /** @description What to do. */
+            runbook: string;
+            text: string;
+            /**
+             * Format: int64
+             * @description How often it was seen.
+             */
+            times: number;
         };
         Request: {
             address: string;
@@ -3943,6 +4007,74 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "list-alerts": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRaisedAlert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "acknowledge-alert": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RaisedAlert"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-attestations": {
         parameters: {
             query?: {
