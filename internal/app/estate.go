@@ -87,7 +87,7 @@ func (h *House) estate() []ending.Part {
 		none("database files", "the files in which everything else stands"), none("server operation", operation),
 		none("request pace", "in memory, for minutes"), none("times of recording", operation),
 		none("attestations", platformOwn), none("register of findings", platformOwn), none("access grants", platformOwn),
-		none("incidents", "the operator's register, which a law wants kept (GDPR Art. 33(5)); notices went to the customer"), none("vulnerability data", platformOwn),
+		none("incidents", "the operator's register, which a law wants kept (GDPR Art. 33(5)); notices went to the customer"), none("vulnerability data", platformOwn), none("alerts", operation),
 		none("requests of authorities", "the operator's register; a law wants it kept"),
 		none("published documents", "what the platform says of itself, in public"),
 		none("contract ends", "the record of this end"), none(ending.Remains, "what is kept of this end, until its own"),
