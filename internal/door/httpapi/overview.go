@@ -12,7 +12,6 @@ import (
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/tally"
 	"mailvow/internal/protect/access"
-	"mailvow/internal/protect/retain"
 )
 
 // Counts is how mail goes.
@@ -138,30 +137,12 @@ func (a *API) getOverview(ctx context.Context, who Asker, in *overviewIn) (*over
 	return out, nil
 }
 
-// operatorAlerts are the board's, or without one the purges that fail.
+// operatorAlerts are the board's.
 func (a *API) operatorAlerts(ctx context.Context) ([]Alert, error) {
-	switch {
-	case a.parts.Alerts != nil:
-		return a.onBoard(ctx)
-	case a.parts.Retention != nil:
-		return a.alerts(ctx)
+	if a.parts.Alerts == nil {
+		return nil, nil
 	}
-	return nil, nil
-}
-
-// alerts names the categories whose period is not kept.
-func (a *API) alerts(ctx context.Context) ([]Alert, error) {
-	states, err := a.parts.Retention.States(ctx)
-	var list []Alert
-	for _, s := range states {
-		switch {
-		case s.Status == retain.Failing:
-			list = append(list, Alert{"retention", "The purge of " + s.Category + " failed; it is tried again every hour, and the server's log says why."})
-		case s.Status == retain.Overdue:
-			list = append(list, Alert{"retention", "The purge of " + s.Category + " is overdue: no process with the role worker has made it."})
-		}
-	}
-	return list, err
+	return a.onBoard(ctx)
 }
 
 func viewPoint(p tally.Point) CountPoint { return CountPoint(p) }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -19,6 +20,7 @@ func TestAPurgeThatFailedIsSeen(t *testing.T) {
 	if len(list) != 2 || list[0].Status != "failing" || list[0].Period != "2 days" || list[0].Problem == "" || list[1].Total != 9 || list[1].PurgedAt == nil || list[1].OldestAt != nil {
 		t.Errorf("retention %+v", list)
 	}
+	must(t, b.parts.Alerts.(benchAlerts).Raise(t.Context(), alert.Condition{Marker: "letters", Kind: alert.Retention, Text: "The purge of letters failed."}))
 	var seen, hidden Overview
 	b.call("GET", "/v1/overview", "", operator).into(t, &seen)
 	b.call("GET", "/v1/overview", "", owner).into(t, &hidden)
