@@ -6,6 +6,10 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 /** What axe finds on the page, one line each. Frames are left out: mail in them is other people's. */
 export async function findings(page: Page): Promise<string[]> {
+  // What is fading in or out has colours that nobody sets.
+  await page.waitForFunction(() =>
+    document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getComputedTiming().endTime === Infinity),
+  );
   await page.evaluate(axe);
   return page.evaluate(async () => {
     // biome-ignore lint: axe puts itself on the window

@@ -42,7 +42,7 @@ update lawful_request set exports = exports + 1 where id = $1 and state = 'open'
 -- left out (0 leaves out nobody: no entry of no customer is left out either).
 -- query: counted
 select customer, kind, state, country, received, persons from lawful_request
-where ($1 = 1 or customer = $2) and ($3 = 0 or customer <> $3) order by id
+where ($1 = 1 or customer = $2) and ($3 = cast(0 as bigint) or customer <> $3) order by id
 
 -- query: drop
 delete from lawful_request where customer = $1 and customer <> 0
