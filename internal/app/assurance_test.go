@@ -19,6 +19,7 @@ import (
 // TestStaffIsBound: the four promises about the operator's people and authorities
 // are kept on a running server, one after the other.
 func TestStaffIsBound(t *testing.T) {
+	long(t)
 	t.Parallel()
 	h := running(t, "")
 	for _, id := range []string{"ca-training", "mb-need-to-know", "cm-lawful", "cl-authorities", "cm-lawful"} {

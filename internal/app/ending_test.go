@@ -240,6 +240,7 @@ func (l *leaving) tick() {
 }
 
 func TestAContractEnds(t *testing.T) {
+	long(t)
 	t.Parallel()
 	onBoth(t, func(h *heldHouse) {
 		l := leave(h)

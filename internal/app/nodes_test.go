@@ -169,6 +169,7 @@ func (e *estate) until(limit time.Duration, what string, condition func() bool) 
 // one PostgreSQL and two buckets. What the door accepts the deliverer sends; the
 // API shows no console; the evidence of one is certified by another's log.
 func TestRolesOnSeveralNodes(t *testing.T) {
+	long(t)
 	t.Parallel()
 	e := newEstate(t, 0)
 	door, api, work := e.house("smtp"), e.house("api"), e.house("deliver, worker")
@@ -217,6 +218,7 @@ func TestRolesOnSeveralNodes(t *testing.T) {
 // TestStoresGoAway: while PostgreSQL or the blob store is away senders are asked
 // to come back, and without a restart all goes on when it returns.
 func TestStoresGoAway(t *testing.T) {
+	long(t)
 	t.Parallel()
 	e := newEstate(t, 0)
 	h := e.house("smtp, deliver, worker")

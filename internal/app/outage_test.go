@@ -36,6 +36,7 @@ func asks(t *testing.T, addr, path string) (status int, body string) {
 // are put off and leave nothing behind, small ones go on, and what is queued waits
 // for its bytes. All goes on without a restart when the bucket is back.
 func TestTheBlobStoreGoesAway(t *testing.T) {
+	long(t)
 	t.Parallel()
 	e := newEstate(t, 0)
 	h := e.house("smtp, deliver, api, worker")
