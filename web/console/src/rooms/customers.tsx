@@ -75,7 +75,7 @@ const acts: Column<Customer> = {
   title: t.common.actions,
   align: 'right',
   cell: (c) => (
-    <Group gap="xs" justify="flex-end" wrap="nowrap">
+    <Group gap="xs" wrap="nowrap" className={css.acts}>
       <Turn customer={c} />
       <EndContract customer={c} />
     </Group>
