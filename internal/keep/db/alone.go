@@ -10,7 +10,7 @@ import (
 // unit behind a savepoint, the good ones in one commit. After an error nobody
 // was answered and nothing was committed.
 func (c *committer) separately(ctx context.Context, group []*waiting) error {
-	if err := c.writer.begin(ctx, false); err != nil {
+	if err := c.writer.begin(ctx, grouped); err != nil {
 		return err
 	}
 	good, refused := make([]*waiting, 0, len(group)), map[*waiting]error{}

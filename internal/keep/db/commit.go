@@ -19,8 +19,7 @@ const (
 type writer interface {
 	compile(ctx context.Context, text string) error
 	compileBulk(ctx context.Context, b *Bulk) error
-	// begin opens a transaction; serial asks for the strictest isolation.
-	begin(ctx context.Context, serial bool) error
+	begin(ctx context.Context, how isolation) error // opens a transaction
 	// run executes the steps in order and marks in each which rows found nothing.
 	run(ctx context.Context, steps []*step) error
 	savepoint(ctx context.Context) error
@@ -41,6 +40,15 @@ type writer interface {
 	scrub(ctx context.Context) error
 	close(ctx context.Context)
 }
+
+// isolation is what a transaction shares with those of other nodes.
+type isolation int
+
+const (
+	grouped isolation = iota // conditions in its statements are enough
+	serial                   // as if it were the only one; it may have to be repeated
+	alone                    // it is the only one: others wait until it ends
+)
 
 // step is one bulk's rows in a group.
 type step struct {
@@ -225,7 +233,7 @@ func (c *committer) attempt(ctx context.Context, group []*waiting) (map[int]bool
 		return nil, err
 	}
 	c.arrange(group)
-	if err := c.writer.begin(ctx, false); err != nil {
+	if err := c.writer.begin(ctx, grouped); err != nil {
 		return nil, err
 	}
 	missed, err := c.execute(ctx)

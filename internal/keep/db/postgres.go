@@ -100,7 +100,7 @@ type postgresWriter struct {
 	pg      *pgx.Conn // the same connection, without database/sql
 	stmts   map[*query]*sql.Stmt
 	bad     bool
-	serial  bool
+	how     isolation
 	begun   bool // the begin was sent; until then it travels with the first batch
 	renewed time.Time
 }
@@ -190,17 +190,22 @@ func (w *postgresWriter) compileBulk(ctx context.Context, b *Bulk) error {
 }
 
 // begin remembers what to begin; it travels with the first statements.
-func (w *postgresWriter) begin(_ context.Context, serial bool) error {
-	w.serial, w.begun = serial, false
+func (w *postgresWriter) begin(_ context.Context, how isolation) error {
+	w.how, w.begun = how, false
 	return nil
 }
 
 func (w *postgresWriter) beginText() string {
-	if w.serial {
-		return "begin isolation level serializable"
+	if w.how == grouped {
+		return "begin isolation level read committed"
 	}
-	return "begin isolation level read committed"
+	return "begin isolation level serializable"
 }
+
+// solitude waits for the transactions that hold a fence and keeps others from
+// taking theirs. As a LOCK it comes before the snapshot, so that what it waited
+// for is seen.
+const solitude = "lock table keep_node in exclusive mode"
 
 // fence holds the node's row until the commit: whoever takes the number over
 // waits, and who lost it finds no row.
@@ -215,6 +220,11 @@ func (w *postgresWriter) start(ctx context.Context) error {
 		return w.failed(err)
 	}
 	w.begun = true
+	if w.how == alone {
+		if _, err := w.pg.Exec(ctx, solitude); err != nil {
+			return w.failed(err)
+		}
+	}
 	var one int
 	return w.lost(w.pg.QueryRow(ctx, fence, w.db.node.number.Load(), w.db.node.token).Scan(&one))
 }
@@ -335,7 +345,8 @@ func classifyPostgres(err error) error {
 }
 
 // mostRepeats is how often a transaction is repeated that other nodes were
-// faster than: with giveWay's pauses, for about half a second.
+// faster than: with giveWay's pauses, for about half a second. The later ones of a
+// Change have nobody beside them.
 const mostRepeats = 9
 
 // giveWay waits on the server for a random time of up to 1, 2, 4 … 128 ms: nodes

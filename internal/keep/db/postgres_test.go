@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/keep/db"
@@ -196,5 +197,53 @@ func TestTwoNodesMeet(t *testing.T) {
 	must(t, nodes[1].set.One(t.Context(), "token", []any{1000}, &token))
 	if won.Load() != rows || token != 1+2*counts {
 		t.Errorf("%d rows had a winner, the counter says %d", won.Load(), token)
+	}
+}
+
+// A Change that another node is always faster than gets through all the same:
+// after some attempts it has nobody beside it.
+func TestNoNodeIsStarved(t *testing.T) {
+	t.Parallel()
+	dsn := lab.Postgres(t)
+	slow, fast := openWith(t, db.Config{Postgres: dsn}), openWith(t, db.Config{Postgres: dsn})
+	must(t, slow.Commit(t.Context(), slow.accept(1, "the counter is its token")))
+	count := func(s *store, meanwhile func()) error {
+		return s.Change(t.Context(), "count", func(tx *db.Tx) error {
+			var token int64
+			if err := tx.One(t.Context(), s.set, "token", []any{1}, &token); err != nil {
+				return err
+			}
+			meanwhile()
+			_, err := tx.Do(t.Context(), s.set, "set_token", 1, token+1)
+			return err
+		})
+	}
+	var counted, over atomic.Int64
+	rival := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && over.Load() == 0 {
+			if err = count(fast, func() {}); err == nil {
+				counted.Add(1)
+			}
+		}
+		rival <- err
+	}()
+	attempts := 0
+	err := count(slow, func() {
+		attempts++
+		before, until := counted.Load(), time.Now().Add(300*time.Millisecond)
+		for counted.Load() < before+2 && time.Now().Before(until) { // two: the one under way may have begun earlier
+			time.Sleep(time.Millisecond)
+		}
+	})
+	over.Store(1)
+	if rivals := <-rival; err != nil || rivals != nil {
+		t.Errorf("after %d attempts: %v; the other node: %v", attempts, err, rivals)
+	}
+	var token int64
+	must(t, fast.set.One(t.Context(), "token", []any{1}, &token))
+	if want := counted.Load() + 2; token != want {
+		t.Errorf("the counter says %d after %d changes", token, want-1)
 	}
 }

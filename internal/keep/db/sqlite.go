@@ -313,7 +313,7 @@ func (w *sqliteWriter) word(ctx context.Context, text string) error {
 	}))
 }
 
-func (w *sqliteWriter) begin(ctx context.Context, _ bool) error {
+func (w *sqliteWriter) begin(ctx context.Context, _ isolation) error {
 	return w.word(context.WithoutCancel(ctx), "begin immediate")
 }
 func (w *sqliteWriter) savepoint(ctx context.Context) error {

@@ -36,6 +36,10 @@ func (d *DB) Change(ctx context.Context, act string, f func(*Tx) error) error {
 	return fault.Wrap(d.enter(ctx, w), act)
 }
 
+// patience is how often a Change is repeated beside other nodes' transactions
+// before it runs with none beside it.
+const patience = 4
+
 // changeAll repeats the transaction while the database asks for it.
 func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 	c.active = true
@@ -44,7 +48,11 @@ func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 		if err := c.room(ctx).refuse(false); err != nil {
 			return err
 		}
-		err := c.changeOnce(ctx, f)
+		how := serial
+		if attempt > patience {
+			how = alone
+		}
+		err := c.changeOnce(ctx, how, f)
 		switch {
 		case fault.Is(err, fault.Full) && out.another(ctx):
 		case err != nil && again(err) && attempt < mostRepeats:
@@ -55,11 +63,11 @@ func (c *committer) changeAll(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
-func (c *committer) changeOnce(ctx context.Context, f func(*Tx) error) error {
+func (c *committer) changeOnce(ctx context.Context, how isolation, f func(*Tx) error) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	if err := c.writer.begin(ctx, true); err != nil {
+	if err := c.writer.begin(ctx, how); err != nil {
 		return err
 	}
 	tx := &Tx{c: c}
