@@ -18,10 +18,9 @@ const (
 	freeBody = 64 * limit.KiB
 	// weighStep is taken at a time for a body that does not say how long it is.
 	weighStep = 256 * limit.KiB
-	// bodyTime is how long such a body may take to arrive.
+	// bodyTime is how long a body may take to arrive, rawTime a raw message.
 	bodyTime = time.Minute
-	// rawTime is how long a raw message may take to arrive.
-	rawTime = 10 * time.Minute
+	rawTime  = 10 * time.Minute
 )
 
 // weight is what one request's body holds of the budget of bytes in flight.
@@ -116,14 +115,22 @@ func (a *API) weighed(ctx huma.Context, o op, next func(huma.Context)) {
 			writeProblem(out, request, p)
 			return
 		}
+		a.arrived(request.Context(), out)
 		request.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	next(ctx)
 }
 
-// deadline ends a body that comes too slowly.
+// deadline ends a body that comes too slowly; arrived takes it away, because
+// what is done with the body may take longer.
 func (a *API) deadline(ctx context.Context, w http.ResponseWriter, after time.Duration) {
-	if err := http.NewResponseController(w).SetReadDeadline(a.parts.Clock.Now().Add(after)); err != nil {
+	a.readUntil(ctx, w, a.parts.Clock.Now().Add(after))
+}
+
+func (a *API) arrived(ctx context.Context, w http.ResponseWriter) { a.readUntil(ctx, w, time.Time{}) }
+
+func (a *API) readUntil(ctx context.Context, w http.ResponseWriter, t time.Time) {
+	if err := http.NewResponseController(w).SetReadDeadline(t); err != nil {
 		a.log.DebugContext(ctx, "a body is read without a deadline", "error", err)
 	}
 }

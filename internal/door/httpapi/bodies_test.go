@@ -141,3 +141,47 @@ func TestRawMessagesStream(t *testing.T) {
 		t.Errorf("a repeat made %s, then %s", one.ID, two.ID)
 	}
 }
+
+// TestBodiesHaveTimeToArrive: the framework's own five seconds are too few for a
+// message of the largest size on an ordinary line.
+func TestBodiesHaveTimeToArrive(t *testing.T) {
+	t.Parallel()
+	for _, o := range operations(newBench(t).API) {
+		if o.BodyReadTimeout != bodyTime {
+			t.Errorf("%s gives a body %s to arrive, want %s", o.OperationID, o.BodyReadTimeout, bodyTime)
+		}
+	}
+}
+
+// timed is a peer who notes the deadlines that are set for reading from it.
+type timed struct {
+	*httptest.ResponseRecorder
+	until []time.Time
+}
+
+func (w *timed) SetReadDeadline(t time.Time) error {
+	w.until = append(w.until, t)
+	return nil
+}
+
+// TestADeadlineIsForTheBodyAlone: what is done with a body that came bit by bit,
+// or with a key, may take longer than the body did.
+func TestADeadlineIsForTheBodyAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	token := b.token(t, b.acme, access.ScopeSubjectsManage)
+	for name, with := range map[string]func(*http.Request){
+		"no length": func(r *http.Request) { r.ContentLength = -1 },
+		"a key":     header("Idempotency-Key", "once"),
+	} {
+		r := httptest.NewRequest("POST", "http://localhost/v1/subjects/find", strings.NewReader(`{"address":"ann@example.com"}`))
+		r.Header.Set("Content-Type", "application/json")
+		token(r)
+		with(r)
+		w := &timed{ResponseRecorder: httptest.NewRecorder()}
+		b.ServeHTTP(w, r)
+		if n := len(w.until); w.Code != http.StatusOK || n == 0 || w.until[0].IsZero() || !w.until[n-1].IsZero() {
+			t.Errorf("%s: %d, deadlines %v", name, w.Code, w.until)
+		}
+	}
+}

@@ -60,10 +60,12 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 		return p
 	}
 	defer held.leave()
+	a.deadline(r.Context(), w, rawTime) // it may be a raw message
 	body, p := held.read(r, w, a.largestBody())
 	if p != nil {
 		return p
 	}
+	a.arrived(r.Context(), w)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	requestOf(r.Context()).weighed = true
 	hash, err := a.parts.Vault.Hash(in, "idempotency", r.URL.Path+"\x00"+key)

@@ -40,7 +40,7 @@ const (
 func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, error)) {
 	operation := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Tags: []string{o.tag},
-		DefaultStatus: o.status, MaxBodyBytes: int64(orBytes(o.body, plainBody)),
+		DefaultStatus: o.status, MaxBodyBytes: int64(orBytes(o.body, plainBody)), BodyReadTimeout: bodyTime,
 		Metadata:                     map[string]any{permissionKey: o.needs},
 		Extensions:                   map[string]any{"x-permission": string(o.needs)},
 		RejectUnknownQueryParameters: true,
