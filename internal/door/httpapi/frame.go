@@ -39,14 +39,32 @@ func (a *API) numbered(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		answer := &statusWriter{ResponseWriter: w}
-		if err := service.Guard(func() error { next.ServeHTTP(answer, r); return nil }); err != nil {
+		broken := false
+		if err := service.Guard(func() error { broken = brokenOff(next, answer, r); return nil }); err != nil {
 			report(r.Context(), a.log, "panic", err)
 			if answer.status == 0 {
 				writeProblem(answer, r, problemOf(err, false))
 			}
 		}
 		a.meters.done(answer.status, a.parts.Clock.Now().Sub(began))
+		if broken {
+			panic(http.ErrAbortHandler)
+		}
 	})
+}
+
+// brokenOff answers a request, and reports that the answer must not end as if it
+// were whole: the handler panicked with http.ErrAbortHandler.
+func brokenOff(next http.Handler, w http.ResponseWriter, r *http.Request) (broken bool) {
+	defer func() {
+		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // the value itself, as net/http compares it
+			broken = true
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	next.ServeHTTP(w, r)
+	return false
 }
 
 type statusWriter struct {

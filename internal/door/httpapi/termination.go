@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
@@ -203,13 +201,10 @@ func (a *API) exportCustomer(ctx context.Context, who Asker, in *exportIn) (*str
 	if err := a.parts.Endings.Exportable(ctx, who.Tenant, in.Category); err != nil {
 		return nil, err
 	}
-	s := download("application/zip", ending.ExportName(who.Tenant, a.parts.Clock.Now()), -1, nil, nil)
-	s.Body = func(c huma.Context) {
-		if err := a.parts.Endings.Export(c.Context(), who.Tenant, who.Principal, in.Category, c.BodyWriter()); err != nil {
-			report(c.Context(), a.log, "export-customer", err)
-		}
-	}
-	return s, nil
+	name := ending.ExportName(who.Tenant, a.parts.Clock.Now())
+	return a.archive(name, "export-customer", func(ctx context.Context, w io.Writer) error {
+		return a.parts.Endings.Export(ctx, who.Tenant, who.Principal, in.Category, w)
+	}), nil
 }
 
 // endingAlerts names the ends that are ordered, and those that are late.

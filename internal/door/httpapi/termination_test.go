@@ -4,8 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,10 @@ import (
 )
 
 // standing stands for protect/ending, which has tests of its own.
-type standing struct{ list []ending.Ending }
+type standing struct {
+	list   []ending.Ending
+	breaks error // what an export ends with after its first bytes
+}
 
 var ordered = ending.Ending{ID: 7, Tenant: 7, Name: "Acme", State: ending.Waiting, By: "owner", Ordered: lab.Epoch, Closes: lab.Epoch, Due: lab.Epoch.AddDate(0, 0, 30), Deadline: lab.Epoch.AddDate(0, 0, 30),
 	Counts: []ending.Counted{{Category: "users", Read: 3}, {Category: "routes"}}}
@@ -63,7 +68,11 @@ func (*standing) Exportable(_ context.Context, _ ids.Tenant, category string) er
 	return nil
 }
 
-func (*standing) Export(_ context.Context, _ ids.Tenant, _ access.Principal, _ string, w io.Writer) error {
+func (s *standing) Export(_ context.Context, _ ids.Tenant, _ access.Principal, _ string, w io.Writer) error {
+	if s.breaks != nil {
+		_, err := io.WriteString(w, "PK\x03\x04")
+		return errors.Join(err, s.breaks)
+	}
 	z := zip.NewWriter(w)
 	f, err := z.Create("index.json")
 	if err == nil {
@@ -108,5 +117,27 @@ func TestTermination(t *testing.T) {
 	}
 	if r := b.call(http.MethodPost, "/v1/termination/undo", `{}`, owner); r.Code != 200 {
 		t.Errorf("undo: %d %s", r.Code, r.Body)
+	}
+}
+
+// TestABrokenArchiveBreaksOff: nobody who fetches an export takes a part of it for
+// the whole.
+func TestABrokenArchiveBreaksOff(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.parts.Endings.(*standing).breaks = fault.New(fault.Unavailable, "The store went away.")
+	server := httptest.NewServer(b)
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/termination/export", nil)
+	must(t, err)
+	r.Host = "localhost"
+	b.as(t, b.acme, access.Owner)(r)
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		return // nothing had gone out yet
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err == nil {
+		t.Errorf("%d %q ended as if it were whole", answer.StatusCode, text)
 	}
 }

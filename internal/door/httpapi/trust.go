@@ -187,14 +187,19 @@ func (a *API) archiveSubject(ctx context.Context, who Asker, in *findIn) (*strea
 	if err != nil {
 		return nil, err
 	}
-	out := download("application/zip", "person.zip", -1, nil, nil)
+	return a.archive("person.zip", "archive-subject", func(_ context.Context, w io.Writer) error { return write(w) }), nil
+}
+
+// archive streams a ZIP. One that cannot be written whole breaks off.
+func (a *API) archive(name, operation string, write func(context.Context, io.Writer) error) *stream {
+	out := download("application/zip", name, -1, nil, nil)
 	out.Body = func(to huma.Context) {
-		if err := write(to.BodyWriter()); err != nil {
-			report(ctx, a.log, "archive-subject", err)
+		if err := write(to.Context(), to.BodyWriter()); err != nil {
+			report(to.Context(), a.log, operation, err)
 			panic(http.ErrAbortHandler)
 		}
 	}
-	return out, nil
+	return out
 }
 
 type bounded struct {
