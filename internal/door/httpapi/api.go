@@ -154,6 +154,7 @@ type API struct {
 	live       limit.Places      // streams of counts
 	secretive  map[string]bool   // by pattern: the answer shows a secret
 	operations map[string]string // by pattern: the operation's name
+	needs      map[string]access.Permission
 	signIns    *rates
 	meters     meters
 }
@@ -178,7 +179,7 @@ func New(c Config, p Parts) (*API, error) {
 	a := &API{
 		config: c, parts: p, set: p.DB.Set(pkg), log: p.Observe.For(pkg).Log, mux: http.NewServeMux(),
 		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), bodies: limit.NewBudget(max(c.Bodies, c.MaxMessage/3*4+limit.MiB)), live: limit.NewPlaces(liveCount),
-		secretive: map[string]bool{}, operations: map[string]string{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
+		secretive: map[string]bool{}, operations: map[string]string{}, needs: map[string]access.Permission{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
 	}
 	a.huma = humago.New(a.mux, a.document())
 	a.routes()

@@ -137,6 +137,9 @@ func TestRawMessagesStream(t *testing.T) {
 	small := "From: ann@news.example\nTo: bob@example.net\n\nx\n"
 	b.call("POST", "/v1/messages/raw", small, token, kind, key).into(t, &one)
 	b.call("POST", "/v1/messages/raw", small, token, kind, key).into(t, &two)
+	if r := b.call("POST", "/v1/messages/raw?to=another@example.net", small, token, kind, key); r.Code != 422 || r.problem(t).Type != problemPrefix+"key_reused" {
+		t.Errorf("the same key and body to somebody else: %d %s", r.Code, r.Body)
+	}
 	if one.ID == "" || one.ID != two.ID {
 		t.Errorf("a repeat made %s, then %s", one.ID, two.ID)
 	}

@@ -239,6 +239,11 @@ func TestIdempotency(t *testing.T) {
 		if stranger.Code != 201 {
 			t.Errorf("another customer's key is another key: %d %s", stranger.Code, stranger.Body)
 		}
+		for _, without := range []func(*http.Request){b.as(t, b.acme, access.Viewer), b.token(t, b.acme, access.ScopeMessagesSend)} {
+			if r := b.call("POST", "/v1/users", body, without, key); r.Code != 403 {
+				t.Errorf("a colleague without the permission got the stored answer: %d %s", r.Code, r.Body)
+			}
+		}
 		secret := header("Idempotency-Key", "k3")
 		made := b.call("POST", "/v1/tokens", `{"name":"x","scopes":["messages:send"]}`, owner, secret)
 		repeat := b.call("POST", "/v1/tokens", `{"name":"x","scopes":["messages:send"]}`, owner, secret)

@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/sealed"
 	"mailvow/internal/keep/vault"
+	"mailvow/internal/protect/access"
 )
 
 const (
@@ -33,13 +34,14 @@ type answer struct {
 	Body []byte `json:"body"`
 }
 
-// repeats answers a POST that was answered before. Only who is known has keys:
-// they belong to the customer.
+// repeats answers a POST that was answered before. Only who may do the operation
+// has keys: they belong to the customer, of whose people not all may see every
+// answer.
 func (a *API) repeats(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
 		who := requestOf(r.Context()).who
-		if key == "" || r.Method != http.MethodPost || !who.Known() {
+		if key == "" || r.Method != http.MethodPost || !who.Known() || !a.mayDo(r, who) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -72,7 +74,7 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	if err != nil {
 		return a.internal(r, err)
 	}
-	e := entry{tenant: in, hash: hash, body: sha256.Sum256(body)}
+	e := entry{tenant: in, hash: hash, body: said(r, body)}
 	fresh, stored, err := a.begin(r.Context(), e)
 	switch {
 	case err != nil:
@@ -83,6 +85,15 @@ func (a *API) repeat(w http.ResponseWriter, r *http.Request, next http.Handler, 
 	return a.firstTime(w, r, next, e)
 }
 
+// mayDo asks whether an operation is open to somebody; the operation itself says
+// in words that it is not.
+func (a *API) mayDo(r *http.Request, who access.Principal) bool {
+	_, pattern := a.mux.Handler(r)
+	needs, there := a.needs[pattern]
+	_, may := who.May(needs)
+	return !there || needs == open || may
+}
+
 // largestBody is what a message of the largest size takes in base64 with JSON
 // around it.
 func (a *API) largestBody() limit.Bytes { return a.config.MaxMessage/3*4 + limit.MiB }
@@ -91,6 +102,16 @@ type entry struct {
 	tenant ids.Tenant
 	hash   [16]byte
 	body   [32]byte
+}
+
+// said is the hash of what a request asks for: its query, where a raw message has
+// its recipients, and its body.
+func said(r *http.Request, body []byte) (sum [32]byte) {
+	h := sha256.New()
+	_, _ = io.WriteString(h, r.URL.RawQuery+"\x00") // a hash never fails
+	_, _ = h.Write(body)
+	h.Sum(sum[:0])
+	return sum
 }
 
 type storedAnswer struct {
@@ -132,8 +153,8 @@ func (e entry) row() sealed.Row {
 func (a *API) replay(w http.ResponseWriter, r *http.Request, e entry, stored storedAnswer) *Problem {
 	switch {
 	case subtle.ConstantTimeCompare(stored.body, e.body[:]) != 1:
-		return newProblem(http.StatusUnprocessableEntity, "key_reused", "This Idempotency-Key was used with another body. Use a new key for a new request.").
-			at("header.Idempotency-Key", "It was used with another body.")
+		return newProblem(http.StatusUnprocessableEntity, "key_reused", "This Idempotency-Key was used with another body or query. Use a new key for a new request.").
+			at("header.Idempotency-Key", "It was used with another body or query.")
 	case stored.status == 0:
 		return newProblem(http.StatusConflict, "under_way", "The first request with this Idempotency-Key is still under way.").with("Retry-After", "1")
 	case len(stored.sealed) == 0:

@@ -56,7 +56,7 @@ func register[I, O any](a *API, o op, f func(context.Context, Asker, *I) (*O, er
 		operation.Parameters = append(operation.Parameters, idempotencyParameter())
 	}
 	a.secretive[o.method+" "+o.path] = o.once
-	a.operations[o.method+" "+o.path] = o.id
+	a.operations[o.method+" "+o.path], a.needs[o.method+" "+o.path] = o.id, o.needs
 	huma.Register(a.huma, operation, func(ctx context.Context, in *I) (*O, error) {
 		asker := Asker{Principal: requestOf(ctx).who}
 		asker.Scope, _ = asker.May(o.needs)
