@@ -64,7 +64,7 @@ func (h *House) openLawful() {
 	h.lawful = lawful.New(lawful.Config{
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, LeftOut: h.canary.is,
 		Export: func(ctx context.Context, s pledge.Subject, by evidence.Actor, w io.Writer) (int, error) {
-			return h.subjects.Export(ctx, s, by, subject.Lines, w)
+			return shownSubjects{h.subjects, h}.Export(ctx, s, by, subject.Lines, w)
 		},
 	})
 }

@@ -1,16 +1,21 @@
 package app
 
 import (
+	"io"
 	"net/http"
 	"testing"
 	"time"
 
+	"mailvow/internal/base/address"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/product/trust/lawful"
+	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/reads"
 )
 
 // TestReadsOfARunningServer: what somebody saw by the API stands on record with
 // who, where from, whose and which; what the server holds of a message is not in it.
+// What is taken out for an authority is counted too.
 func TestReadsOfARunningServer(t *testing.T) {
 	t.Parallel()
 	h := running(t, "")
@@ -44,5 +49,16 @@ func TestReadsOfARunningServer(t *testing.T) {
 		if r := list[i]; r.Operation != operation || r.Token != c.TokenID || r.Door != reads.API || !r.From.IsLoopback() || r.Of != c.Tenant {
 			t.Errorf("%+v", r)
 		}
+	}
+
+	email, err := address.Parse("witness@" + canaryDomain)
+	must(t, err)
+	must(t, h.canaryContact(t.Context(), c, email))
+	by := evidence.Actor{Role: evidence.ByOperator}
+	_, err = h.lawful.Add(t.Context(), lawful.Request{Customer: c.Tenant, Kind: lawful.Data, Country: "DE", Authority: "A court", Case: "1 A 2", Law: "Section 1", Received: began}, by)
+	must(t, err)
+	ctx, seen := reads.Count(t.Context())
+	if n, err := h.lawful.Export(ctx, scope.Everyone, "1 A 2", c.Tenant, email, by, io.Discard); err != nil || n == 0 || seen.Empty() {
+		t.Errorf("an authority got %d records, and none was counted: %v; %v", n, seen.Empty(), err)
 	}
 }
