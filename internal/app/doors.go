@@ -1,13 +1,18 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"mailvow/internal/app/config"
@@ -38,12 +43,16 @@ func (d *doors) open(parts *service.Group) error {
 	return nil
 }
 
+// shut closes all doors at once, so that a slow caller at one takes nothing from
+// those at the others.
 func (d *doors) shut(ctx context.Context) error {
-	var err error
-	for _, x := range d.list {
-		err = errors.Join(err, x.shut(ctx))
+	failed := make([]error, len(d.list))
+	var all sync.WaitGroup
+	for i, x := range d.list {
+		all.Go(func() { failed[i] = x.shut(ctx) })
 	}
-	return err
+	all.Wait()
+	return errors.Join(failed...)
 }
 
 // at is the address of a door, or "" if it is closed.
@@ -176,11 +185,12 @@ const (
 // holding it.
 func (h *House) webDoor(name string, l net.Listener, handler http.Handler, t *tls.Config) door {
 	server := &http.Server{
-		Handler: handler, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: soon(handler), TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: log.New(complaints{h.observe.For("http").Log}, "", 0),
 	}
 	turned := h.doorMeters.turned.WithLabelValues(name).Inc
 	serve := func(_ context.Context, l net.Listener) error {
-		l = crowd.New(l, crowd.Limits{Connections: webConnections, PerAddress: webPerAddress, Exempt: thisMachine}, turned)
+		l = crowd.New(timely{l}, crowd.Limits{Connections: webConnections, PerAddress: webPerAddress, Exempt: thisMachine}, turned)
 		var err error
 		if t != nil {
 			err = server.ServeTLS(l, "", "")
@@ -192,5 +202,90 @@ func (h *House) webDoor(name string, l net.Listener, handler http.Handler, t *tl
 		}
 		return err
 	}
-	return door{name: name, listener: l, serve: serve, shut: server.Shutdown}
+	shut := func(ctx context.Context) error {
+		if h.api != nil {
+			h.api.EndStreams()
+		}
+		err := server.Shutdown(ctx)
+		if err != nil { // what is still under way is cut: the store closes next
+			err = errors.Join(err, server.Close())
+		}
+		return err
+	}
+	return door{name: name, listener: l, serve: serve, shut: shut}
+}
+
+// complaints take what net/http says by itself: of callers by their addresses, so
+// that it goes through the log that removes them, and of callers who came for
+// nothing, which is no news. A handler that panicked is.
+type complaints struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (c complaints) Write(line []byte) (int, error) {
+	say := c.log.Debug
+	if bytes.HasPrefix(line, []byte("http: panic")) {
+		say = c.log.Error
+	}
+	say(string(bytes.TrimSpace(line)))
+	return len(line), nil
+}
+
+const (
+	// bodyTime is how long a request's body may take to arrive; an operation that
+	// takes larger ones gives it longer.
+	bodyTime = time.Minute
+	// writeTime is how long a client may leave a piece of an answer unread.
+	writeTime = time.Minute
+)
+
+// soon ends bodies that come too slowly. Once a body is there its deadline goes,
+// because what is done with it may take longer. Deadlines of sockets are held by
+// the machine's clock, whatever clock the house goes by.
+func soon(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			control := http.NewResponseController(w)
+			if control.SetReadDeadline(time.Now().Add(bodyTime)) == nil {
+				r.Body = &awaited{r.Body, control}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// awaited is a body with a deadline.
+type awaited struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *awaited) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{}) // it could be set before
+	}
+	return n, err
+}
+
+// timely is a listener of connections whose peers must take what is written.
+type timely struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l timely) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return timelyConn{c}, nil
+}
+
+type timelyConn struct{ net.Conn }
+
+// Write implements net.Conn.
+func (c timelyConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }

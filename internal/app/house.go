@@ -17,6 +17,7 @@ import (
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/service"
 	"mailvow/internal/door/certificates"
+	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/deliver/remote"
 	"mailvow/internal/flow/deliver/webhook"
 	"mailvow/internal/flow/history"
@@ -88,6 +89,7 @@ type House struct {
 	trust
 	shown shown                 // to the demo customer, in dev mode
 	acme  *certificates.Manager // nil without tls.acme
+	api   *httpapi.API          // nil without a web door
 	doors doors
 
 	doorMeters *doorMeters // nil until the doors are open

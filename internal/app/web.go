@@ -143,6 +143,7 @@ func (h *House) web() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.api = api
 	return h.withConsole(api)
 }
 

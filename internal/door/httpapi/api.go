@@ -12,6 +12,7 @@ import (
 	_ "embed" // tables and the page of the documentation
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -150,8 +151,10 @@ type API struct {
 	handler    http.Handler
 	cursors    cursors
 	rates      *rates
-	bodies     *limit.Budget     // bytes of request bodies in memory
-	live       limit.Places      // streams of counts
+	bodies     *limit.Budget // bytes of request bodies in memory
+	live       limit.Places  // streams of counts
+	over       chan struct{} // closed when streams are to end
+	ending     sync.Once
 	secretive  map[string]bool   // by pattern: the answer shows a secret
 	operations map[string]string // by pattern: the operation's name
 	needs      map[string]access.Permission
@@ -178,7 +181,7 @@ func New(c Config, p Parts) (*API, error) {
 	}
 	a := &API{
 		config: c, parts: p, set: p.DB.Set(pkg), log: p.Observe.For(pkg).Log, mux: http.NewServeMux(),
-		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), bodies: limit.NewBudget(max(c.Bodies, c.MaxMessage/3*4+limit.MiB)), live: limit.NewPlaces(liveCount),
+		cursors: cursors{key[:]}, rates: newRates(c.Rate, c.Burst, maxAskers), bodies: limit.NewBudget(max(c.Bodies, c.MaxMessage/3*4+limit.MiB)), live: limit.NewPlaces(liveCount), over: make(chan struct{}),
 		secretive: map[string]bool{}, operations: map[string]string{}, needs: map[string]access.Permission{}, signIns: newRates(signInRate, signInBurst, maxAskers), meters: newMeters(p.Observe),
 	}
 	a.huma = humago.New(a.mux, a.document())
@@ -189,6 +192,10 @@ func New(c Config, p Parts) (*API, error) {
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// EndStreams ends the answers that go on, now and from now on: a server that waits
+// for its callers would wait for them.
+func (a *API) EndStreams() { a.ending.Do(func() { close(a.over) }) }
 
 // routes registers everything; one line per group of operations.
 func (a *API) routes() {

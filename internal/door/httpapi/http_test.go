@@ -411,3 +411,22 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// TestStreamsEnd: who watches counts does not keep a server from stopping.
+func TestStreamsEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	owner := b.as(t, b.acme, access.Owner)
+	ended := make(chan int, 1)
+	go func() { ended <- b.call("GET", "/v1/events/live", "", owner).Code }()
+	b.EndStreams()
+	b.EndStreams()
+	select {
+	case code := <-ended:
+		if code != http.StatusOK {
+			t.Errorf("%d", code)
+		}
+	case <-time.After(time.Minute):
+		t.Error("a stream goes on")
+	}
+}

@@ -172,7 +172,7 @@ func (a *API) watchCounts(_ context.Context, who Asker, _ *nothing) (*events, er
 	}}, nil
 }
 
-// pour writes the counts until the peer goes or the time is over.
+// pour writes the counts until the peer goes, the time is over or streams end.
 func (a *API) pour(ctx context.Context, w http.ResponseWriter, s scope.Scope) {
 	control := http.NewResponseController(w)
 	timer := a.parts.Clock.NewTimer(0)
@@ -180,6 +180,8 @@ func (a *API) pour(ctx context.Context, w http.ResponseWriter, s scope.Scope) {
 	for end := a.parts.Clock.Now().Add(liveFor); a.parts.Clock.Now().Before(end); {
 		select {
 		case <-ctx.Done():
+			return
+		case <-a.over:
 			return
 		case <-timer.C():
 		}
