@@ -200,6 +200,35 @@ func TestLoadSaysWhatIsWrongWithTheFile(t *testing.T) {
 	}
 }
 
+// TestEverySecretIsHidden: messages show the lines around a mistake, and no
+// secret that stands openly there, whichever setting holds it.
+func TestEverySecretIsHidden(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, s := range Settings() {
+		if s.Kind != kindSecret {
+			continue
+		}
+		seen++
+		path := strings.Split(s.Name, ".")
+		text := "hostname: mail.example.com\n"
+		for i, word := range path {
+			text += strings.Repeat("  ", i) + word + ":"
+			if i < len(path)-1 {
+				text += "\n"
+			}
+		}
+		text += " hunter2secret\n" + strings.Repeat("  ", len(path)-1) + "nonsense: 1\n"
+		_, err := Parse("mailvow.yaml", []byte(text), nil)
+		if said, _ := fault.Public(err); err == nil || strings.Contains(said, "hunter2secret") || !strings.Contains(said, "nonsense") {
+			t.Errorf("%s: %v", s.Name, said)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d settings hold secrets", seen)
+	}
+}
+
 // FuzzParse: whatever the file holds, the answer is a checked configuration or an
 // Invalid fault with a text.
 func FuzzParse(f *testing.F) {

@@ -116,7 +116,18 @@ var formerWords = map[string]string{"record": "what a record does not hold", "re
 
 // openSecret finds a secret that stands openly in a line of the file, because
 // messages show the lines around a mistake.
-var openSecret = regexp.MustCompile(`((?:postgres|access_key|secret_key|password) *:)[ \t]+["']?[^ "'\[\n].*`)
+var openSecret = regexp.MustCompile(`(\b(?:` + strings.Join(secretNames(), "|") + `) *:)[ \t]+["']?[^ "'\[\n].*`)
+
+// secretNames are the last words of the settings that hold secrets.
+func secretNames() []string {
+	var names []string
+	for _, s := range settings(reflect.TypeFor[Config](), "") {
+		if name := s.Name[strings.LastIndex(s.Name, ".")+1:]; s.Kind == kindSecret && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 func unmarshalDuration(d *time.Duration, b []byte) error {
 	text := strings.Trim(strings.TrimSpace(string(b)), `"'`)

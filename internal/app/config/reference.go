@@ -71,7 +71,7 @@ func collect(v reflect.Value, path string, into map[string]string) {
 	}
 }
 
-const kindGroup, kindGroups = "group", "list of groups"
+const kindGroup, kindGroups, kindSecret = "group", "list of groups", "secret"
 
 func kindOf(t reflect.Type) string {
 	switch t {
@@ -80,7 +80,7 @@ func kindOf(t reflect.Type) string {
 	case reflect.TypeFor[limit.Bytes]():
 		return "size"
 	case reflect.TypeFor[Secret]():
-		return "secret"
+		return kindSecret
 	}
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Struct:
