@@ -73,6 +73,7 @@ func (r *Report) head(b *bytes.Buffer) {
 	line("Message-ID", r.MessageID)
 	line("Auto-Submitted", "auto-replied") // RFC 3834 5
 	line("MIME-Version", "1.0")
+	line("Content-Transfer-Encoding", "8bit") // as its parts have (RFC 2045 6.4)
 	fmt.Fprintf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n\r\n", r.Boundary)
 }
 
@@ -147,11 +148,28 @@ func (r *Report) forPrograms(b *bytes.Buffer) {
 		}
 		fmt.Fprintf(b, "Final-Recipient: %s; %s\r\nAction: %s\r\nStatus: %s\r\n", addressType, oneLine(x.Address), x.Action, status(x))
 		if x.RemoteMTA != "" {
-			fmt.Fprintf(b, "Remote-MTA: dns; %s\r\nDiagnostic-Code: smtp; %s\r\n", oneLine(x.RemoteMTA), oneLine(x.Reply.String()))
+			fmt.Fprintf(b, "Remote-MTA: dns; %s\r\nDiagnostic-Code: smtp; %s\r\n", oneLine(x.RemoteMTA), r.diagnostic(x.Reply.String()))
 		}
 		fmt.Fprintf(b, "Last-Attempt-Date: %s\r\n", x.At.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	}
 	b.WriteString("\r\n")
+}
+
+// maxLine keeps a folded line below the 998 octets of RFC 5322 2.1.1.
+const maxLine = 900
+
+// diagnostic is what a peer said, folded; peers say a lot. Only the types of RFC
+// 6533 may hold more than ASCII.
+func (r *Report) diagnostic(said string) string {
+	if !r.UTF8 {
+		said = strings.Map(func(c rune) rune {
+			if c > '~' {
+				return '?'
+			}
+			return c
+		}, said)
+	}
+	return strings.Join(wrap(said, maxLine), "\r\n\t")
 }
 
 // status is the peer's enhanced code if its class fits the action, else the
@@ -202,11 +220,18 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// wrap breaks text at spaces so that no line is longer than n, words excepted.
+// wrap breaks text at spaces so that no line is longer than n, and words that are
+// longer than a line of mail may be.
 func wrap(s string, n int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(oneLine(s)) {
+		for ; len(word) > maxLine; word = word[maxLine:] {
+			if line != "" {
+				lines, line = append(lines, line), ""
+			}
+			lines = append(lines, strings.ToValidUTF8(word[:maxLine], ""))
+		}
 		if line != "" && len(line)+1+len(word) > n {
 			lines, line = append(lines, line), ""
 		}

@@ -84,7 +84,7 @@ func TestXtextGoesRound(t *testing.T) {
 			t.Errorf("%q came back as %q, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"+", "+2", "+2b", "a b", "a=b", "+0A", "+00", "\x80"} {
+	for _, s := range []string{"+", "+2", "+2b", "a b", "a=b", "+0A", "+00", "\x80", "+C3+A9", "+FF"} {
 		if got, err := smtp.DecodeXtext(s); err == nil {
 			t.Errorf("%q was read as %q", s, got)
 		}

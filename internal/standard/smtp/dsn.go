@@ -24,8 +24,18 @@ func EncodeXtext(s string) string {
 	return b.String()
 }
 
-// DecodeXtext reads xtext. It refuses what decodes to control characters.
+// DecodeXtext reads xtext. It refuses what decodes to anything but printable
+// ASCII, because a DSN could not hold it (RFC 3461 4.2 and 4.4).
 func DecodeXtext(s string) (string, error) {
+	decoded, err := decodeXtext(s)
+	if err == nil && !ascii([]byte(decoded)) {
+		return "", fault.Field(BlameParameter, "The value holds characters beyond ASCII, which xtext may not (RFC 3461 section 4).")
+	}
+	return decoded, err
+}
+
+// decodeXtext takes octets beyond ASCII too, which an address in AUTH= may have.
+func decodeXtext(s string) (string, error) {
 	bad := fault.Field(BlameParameter, "The value is no xtext (RFC 3461 section 4).")
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

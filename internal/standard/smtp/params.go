@@ -80,7 +80,7 @@ func (m *MailCommand) set(name, value string, has bool, offered Offers) error {
 		return nil
 	case name == "AUTH" && offered.Has(OfferAuth):
 		// RFC 4954 5: the identity somebody else claims; we go by our own AUTH.
-		if _, err := DecodeXtext(value); err != nil || value == "" {
+		if _, err := decodeXtext(value); err != nil || value == "" {
 			return fault.Field(BlameParameter, "AUTH holds an address in xtext, or <>.")
 		}
 		return nil
