@@ -190,9 +190,9 @@ func (id ID[K]) Time() time.Time {
 }
 
 // FirstAt is the smallest identifier that could be given at t: a bound for
-// range queries by time.
+// range queries by time. Before 2020 that is zero, after 2089 the last moment's.
 func FirstAt[T Any](t time.Time) T {
-	return T(max(0, t.Sub(epoch).Milliseconds()) << (nodeBits + seqBits))
+	return T(min(max(0, t.Sub(epoch).Milliseconds()), 1<<41-1) << (nodeBits + seqBits))
 }
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -69,3 +69,17 @@ func TestNeverRepeatsNeverGoesBack(t *testing.T) {
 		t.Errorf("time of the identifier is %v", got)
 	}
 }
+
+// TestBoundsByTimeDoNotWrap: a time that no identifier can carry is still a bound.
+func TestBoundsByTimeDoNotWrap(t *testing.T) {
+	t.Parallel()
+	now := ids.New[ids.Message](ids.NewSource(lab.NewClock(lab.Epoch), 3, 0))
+	for _, year := range []int{2090, 2100, 2300, 9999} {
+		if bound := ids.FirstAt[ids.Message](time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)); bound <= now {
+			t.Errorf("the first of %d is %d, before one of today", year, bound)
+		}
+	}
+	if bound := ids.FirstAt[ids.Message](time.Time{}); bound != 0 {
+		t.Errorf("the first of the year 1 is %d", bound)
+	}
+}
