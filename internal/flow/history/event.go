@@ -3,6 +3,8 @@ package history
 import (
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
@@ -213,8 +215,8 @@ type swap struct{ from, to string }
 
 func swapped(text string, swaps []swap) string {
 	for _, s := range swaps {
-		low, lv := strings.ToLower(text), strings.ToLower(s.from)
-		if s.from == "" || s.from == s.to || len(low) != len(text) || len(lv) != len(s.from) || !strings.Contains(low, lv) {
+		low, lv := lowered(text), lowered(s.from)
+		if s.from == "" || s.from == s.to || !strings.Contains(low, lv) {
 			continue
 		}
 		var b strings.Builder
@@ -231,4 +233,24 @@ func swapped(text string, swaps []swap) string {
 		text = b.String()
 	}
 	return text
+}
+
+// lowered is a text in lower case in which everything stands where it stood: a
+// letter whose small form has another length, and an octet that is no UTF-8,
+// stay as they are.
+func lowered(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return strings.ToLower(text)
+	}
+	b := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		if l := unicode.ToLower(r); n > 1 && utf8.RuneLen(l) == n || n == 1 && r < utf8.RuneSelf {
+			b = utf8.AppendRune(b, l)
+		} else {
+			b = append(b, text[i:i+n]...)
+		}
+		i += n
+	}
+	return string(b)
 }
