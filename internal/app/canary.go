@@ -305,7 +305,7 @@ func (h *House) storedForm(ctx context.Context, m ids.Message) (probes.Ciphertex
 // storedRecords reads how a message's record lies in the store.
 func (h *House) storedRecords(ctx context.Context, m ids.Message) ([][]byte, error) {
 	var list [][]byte
-	err := h.db.Set("flow/history").Each(ctx, "of_message", []any{int64(m), 1, int64(0)}, func(scan func(...any) error) error {
+	err := h.db.Set("flow/history").Each(ctx, "of_message", []any{int64(m), 1, int64(0), -1, 0, 1000}, func(scan func(...any) error) error {
 		var pos, id, message, recipient, owner, direction, kind, at, attempt int64
 		var sealed []byte
 		err := scan(&pos, &id, &message, &recipient, &owner, &direction, &kind, &at, &attempt, &sealed)

@@ -223,22 +223,24 @@ func (p personsOf) messages(ctx context.Context, in scope.Scope, records []int64
 		for i, id := range part {
 			list[i] = ids.Message(id)
 		}
-		events, err := p.h.history.OfMany(ctx, in, list)
-		if err != nil && !fault.Is(err, fault.NotFound) {
-			return gone, err
-		}
 		found := map[ids.Message]bool{}
-		for _, e := range events {
-			found[e.Message] = true
-			for _, text := range append([]string{e.Detail.Sender}, e.Detail.Recipients...) {
-				who, err := address.Parse(text)
-				if err != nil || who.IsNull() {
-					continue // a redacted field, or the sender of a notice
-				}
-				if err := yield(int64(e.Message), who); err != nil {
-					return gone, err
+		err := p.h.history.OfMany(ctx, in, list, func(events []history.Event) error {
+			for _, e := range events {
+				found[e.Message] = true
+				for _, text := range append([]string{e.Detail.Sender}, e.Detail.Recipients...) {
+					who, err := address.Parse(text)
+					if err != nil || who.IsNull() {
+						continue // a redacted field, or the sender of a notice
+					}
+					if err := yield(int64(e.Message), who); err != nil {
+						return err
+					}
 				}
 			}
+			return nil
+		})
+		if err != nil {
+			return gone, err
 		}
 		gone += len(part) - len(found)
 	}

@@ -12,6 +12,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 
 	"mailvow/internal/base/clock"
@@ -149,18 +150,50 @@ func (h *History) openConversation(tenant ids.Tenant, id ids.Attempt, sealed []b
 // Of is the timeline of a message, oldest first.
 func (h *History) Of(ctx context.Context, s scope.Scope, m ids.Message) ([]Event, error) {
 	all, tenant := s.Args()
-	events, err := h.read(ctx, "of_message", []any{int64(m), all, tenant})
-	if err == nil && len(events) == 0 {
-		err = fault.New(fault.NotFound, "There is no such message, or its record was deleted.")
+	var events []Event
+	for at, pos := int64(-1), int64(0); ; {
+		page, rows, last, err := h.rows(ctx, "of_message", []any{int64(m), all, tenant, at, pos, mostRows})
+		if err != nil {
+			return nil, fault.Wrap(err, "read timeline")
+		}
+		if events = append(events, page...); rows < mostRows {
+			break
+		}
+		at, pos = clock.Micros(last.At), last.Position.pos()
 	}
-	return events, fault.Wrap(err, "read timeline")
+	if len(events) == 0 {
+		return nil, fault.Wrap(fault.New(fault.NotFound, "There is no such message, or its record was deleted."), "read timeline")
+	}
+	return events, nil
 }
 
-// OfMany are the timelines of several messages, newest message first.
-func (h *History) OfMany(ctx context.Context, s scope.Scope, messages []ids.Message) ([]Event, error) {
+// mostRows is how many rows are read at once. A message to a thousand recipients
+// that nobody takes has more.
+const mostRows = 5000
+
+// OfMany gives the timelines of several messages, newest message first, some at a
+// time and each whole. It stops at yield's first error, which it returns as it is.
+func (h *History) OfMany(ctx context.Context, s scope.Scope, messages []ids.Message, yield func([]Event) error) error {
 	all, tenant := s.Args()
-	events, err := h.read(ctx, "of_messages", []any{jsonList(messages), all, tenant})
-	return events, fault.Wrap(err, "read timelines")
+	for left := slices.Clone(messages); len(left) > 0; {
+		events, rows, last, err := h.rows(ctx, "of_messages", []any{jsonList(left), all, tenant, mostRows})
+		if err != nil {
+			return fault.Wrap(err, "read timelines")
+		}
+		left = slices.DeleteFunc(left, func(m ids.Message) bool { return rows < mostRows || m >= last.Message })
+		if rows == mostRows { // the last one may be cut
+			events = slices.DeleteFunc(events, func(e Event) bool { return e.Message == last.Message })
+			whole, err := h.Of(ctx, s, last.Message)
+			if err != nil && !fault.Is(err, fault.NotFound) {
+				return err
+			}
+			events = append(events, whole...)
+		}
+		if err := yield(events); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // jsonList is a list parameter: numbers as one JSON array.
@@ -179,18 +212,24 @@ func jsonList[T ~int64](list []T) string {
 // read runs a query that gives whole rows and opens them. A row whose key was
 // destroyed is a gap, as if it had been erased.
 func (h *History) read(ctx context.Context, query string, args []any) ([]Event, error) {
-	var events []Event
-	err := h.set.Each(ctx, query, args, func(scan func(...any) error) error {
-		e, err := h.scan(scan)
-		if fault.Is(err, fault.Gone) {
+	events, _, _, err := h.rows(ctx, query, args)
+	return events, err
+}
+
+// rows is read with the number of all rows and the last of them, which may be a
+// gap.
+func (h *History) rows(ctx context.Context, query string, args []any) (events []Event, n int, last Event, err error) {
+	err = h.set.Each(ctx, query, args, func(scan func(...any) error) (err error) {
+		n++
+		if last, err = h.scan(scan); fault.Is(err, fault.Gone) {
 			return nil
 		}
 		if err == nil {
-			events = append(events, e)
+			events = append(events, last)
 		}
 		return err
 	})
-	return events, err
+	return events, n, last, err
 }
 
 func (h *History) scan(scan func(...any) error) (Event, error) {

@@ -61,7 +61,7 @@ select id, message, tenant, at, sealed from rows
 
 -- query: of_message
 select pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed
-from history where message = $1 and ($2 = 1 or tenant = $3) order by at, pos limit 10000
+from history where message = $1 and ($2 = 1 or tenant = $3) and (at > $4 or at = $4 and pos > $5) order by at, pos limit $6
 
 -- query: ids_of_message
 select pos, id from history where message = $1 and ($2 = 1 or tenant = $3)
@@ -69,11 +69,11 @@ select pos, id from history where message = $1 and ($2 = 1 or tenant = $3)
 -- query: of_messages [sqlite]
 -- A list goes as one JSON parameter; the two databases unfold JSON differently.
 select pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed
-from history where message in (select value from json_each($1)) and ($2 = 1 or tenant = $3) order by message desc, at, pos limit 20000
+from history where message in (select value from json_each($1)) and ($2 = 1 or tenant = $3) order by message desc, at, pos limit $4
 
 -- query: of_messages [postgres]
 select pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed
-from history where message in (select value::bigint from jsonb_array_elements_text($1::jsonb)) and ($2 = 1 or tenant = $3) order by message desc, at, pos limit 20000
+from history where message in (select value::bigint from jsonb_array_elements_text($1::jsonb)) and ($2 = 1 or tenant = $3) order by message desc, at, pos limit $4
 
 -- query: at_positions [sqlite]
 select pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed

@@ -79,17 +79,19 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 			return page, 0, err
 		}
 		looked += len(list)
-		events, err := h.OfMany(ctx, s, list)
+		err = h.OfMany(ctx, s, list, func(events []Event) error {
+			for _, sum := range Summarise(events) {
+				if q.wants(sum) && len(page) < q.Limit {
+					page = append(page, sum)
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, 0, err
 		}
-		for _, sum := range Summarise(events) {
-			if !q.wants(sum) {
-				continue
-			}
-			if page = append(page, sum); len(page) == q.Limit {
-				return page, sum.Message, nil
-			}
+		if len(page) == q.Limit {
+			return page, page[q.Limit-1].Message, nil
 		}
 		q.Before = next
 		if next == 0 || len(list) < q.Limit { // nothing more, or as much as one request may look through
