@@ -41,7 +41,13 @@ func (b *bench) history(ctx context.Context) ([]Rows, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	h, err := openHistory(ctx, dir)
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
+	kek, err := vault.NewKEK(key)
+	if err != nil {
+		return nil, err
+	}
+	h, err := openHistory(ctx, filepath.Join(dir, "db"), filepath.Join(dir, "keys"), kek, clock.Wall{})
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +59,6 @@ func (b *bench) history(ctx context.Context) ([]Rows, error) {
 		if err := h.write(ctx, n/2); err != nil {
 			return all, err
 		}
-		if err := errors.Join(h.index.CatchUp(ctx), h.words.CatchUp(ctx)); err != nil {
-			return all, err
-		}
 		r := Rows{Rows: (tenth + 1) * n, Rate: float64(n) / time.Since(begun).Seconds(), Bytes: sizeOf(dir)}
 		all = append(all, r)
 		fmt.Fprintf(os.Stderr, "history: %d rows, %.0f/s\n", r.Rows, r.Rate)
@@ -65,6 +68,9 @@ func (b *bench) history(ctx context.Context) ([]Rows, error) {
 
 // record is a history with what stands below it.
 type record struct {
+	tenant  ids.Tenant
+	clock   clock.Clock
+	address func() string // of a message's recipient
 	db      *db.DB
 	vault   *vault.Vault
 	ids     *ids.Source
@@ -75,22 +81,19 @@ type record struct {
 	running sync.WaitGroup
 }
 
-func openHistory(ctx context.Context, dir string) (*record, error) {
-	var key [32]byte
-	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
-	kek, err := vault.NewKEK(key)
+// openHistory opens the history of a database's folder, in which no server works.
+func openHistory(ctx context.Context, dir, keys string, kek vault.Wrapper, c clock.Clock) (*record, error) {
+	d, err := db.Open(ctx, db.Config{Dir: dir, Clock: clock.Wall{}}, stored.Schemas()...)
 	if err != nil {
 		return nil, err
 	}
-	d, err := db.Open(ctx, db.Config{Dir: filepath.Join(dir, "db"), Clock: clock.Wall{}}, stored.Schemas()...)
-	if err != nil {
-		return nil, err
-	}
-	r := &record{db: d, ids: ids.NewSource(clock.Wall{}, d.Node(), 0)}
-	if r.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, filepath.Join(dir, "keys")), Clock: clock.Wall{}, IDs: r.ids}); err != nil {
+	r := &record{tenant: 2, clock: c, db: d, ids: ids.NewSource(c, d.Node(), 0)}
+	var last atomic.Int64
+	r.address = func() string { return fmt.Sprintf("user%d@sink.example", last.Add(1)) }
+	if r.vault, err = vault.Open(ctx, vault.Config{KEK: kek, Store: vault.Folder(disk.Machine{}, keys), Clock: c, IDs: r.ids}); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	r.history = history.New(d, r.vault, r.ids, clock.Wall{}, history.NoRedaction{})
+	r.history = history.New(d, r.vault, r.ids, c, history.NoRedaction{})
 	if r.index, err = r.history.OpenIndex(ctx); err == nil {
 		r.words, err = words.Open(ctx, r.history, d, r.vault, r.ids, clock.Wall{})
 	}
@@ -113,16 +116,23 @@ func (r *record) close() {
 	}
 }
 
-// write commits so many messages of two rows each, from many goroutines.
+// write commits so many messages of two rows each, from many goroutines, and
+// waits until they can be found.
 func (r *record) write(ctx context.Context, messages int) error {
-	var left atomic.Int64
-	left.Store(int64(messages))
+	if err := each(messages, func() error { return r.message(ctx) }); err != nil {
+		return err
+	}
+	return errors.Join(r.index.CatchUp(ctx), r.words.CatchUp(ctx))
+}
+
+// each runs f so many times, on many goroutines, until one fails.
+func each(n int, f func() error) error {
 	var wg sync.WaitGroup
 	failed := make(chan error, writers)
-	for range writers {
+	for w := range writers {
 		wg.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := r.message(ctx); err != nil {
+			for range (n + w) / writers {
+				if err := f(); err != nil {
 					failed <- err
 					return
 				}
@@ -136,12 +146,12 @@ func (r *record) write(ctx context.Context, messages int) error {
 
 // message writes the rows of one message: accepted, and delivered.
 func (r *record) message(ctx context.Context) error {
-	id := ids.New[ids.Message](r.ids)
+	id, address := ids.New[ids.Message](r.ids), r.address()
 	for _, kind := range []history.Kind{history.Accepted, history.Delivered} {
 		u := &db.Unit{}
 		e := history.Event{
-			Message: id, Recipient: ids.New[ids.Recipient](r.ids), Tenant: 2, Kind: kind, At: time.Now(),
-			Detail: history.Detail{Sender: "sender@" + benchDomain, Recipients: []string{fmt.Sprintf("user%d@sink.example", int64(id))}, Subject: "load"},
+			Message: id, Recipient: ids.New[ids.Recipient](r.ids), Tenant: r.tenant, Kind: kind, At: r.clock.Now(),
+			Detail: history.Detail{Sender: "sender@" + benchDomain, Recipients: []string{address}, Subject: "load"},
 		}
 		if err := r.history.Write(u, e, history.Known{}); err != nil {
 			return err

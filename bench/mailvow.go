@@ -57,14 +57,25 @@ func (m *mailvow) start(ctx context.Context, s setting) (server, error) {
 		return nil, err
 	}
 	data := filepath.Join(s.dir, "data")
-	if err := prepare(ctx, binary, data, m.signed); err != nil {
+	if _, err := prepare(ctx, binary, data, m.signed); err != nil {
 		return nil, fmt.Errorf("prepare a customer: %w", err)
 	}
-	conf := filepath.Join(s.dir, "mailvow.yaml")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, benchConfig, data, s.listen, s.sink), 0o600); err != nil {
+	return m.serve(ctx, data, s)
+}
+
+// config is where the configuration of a server stands that works in a folder.
+func (s setting) config() string { return filepath.Join(s.dir, "mailvow.yaml") }
+
+// serve starts the program on a data folder that is prepared.
+func (m *mailvow) serve(ctx context.Context, data string, s setting) (server, error) {
+	binary, err := filepath.Abs(m.binary)
+	if err != nil {
 		return nil, err
 	}
-	g, err := start(ctx, "mailvow", s.dir, binary, "serve", "--config", conf)
+	if err := os.WriteFile(s.config(), fmt.Appendf(nil, benchConfig, data, s.listen, s.sink), 0o600); err != nil {
+		return nil, err
+	}
+	g, err := start(ctx, "mailvow", s.dir, binary, "serve", "--config", s.config())
 	if err != nil {
 		return nil, err
 	}

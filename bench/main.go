@@ -43,6 +43,7 @@ type options struct {
 	sessions []int
 	queued   int
 	rows     int
+	leaves   int
 	quiet    time.Duration
 	limit    time.Duration
 }
@@ -50,7 +51,7 @@ type options struct {
 func flags() (options, error) {
 	var o options
 	var sessions string
-	flag.StringVar(&o.only, "only", "relay,signed", "what to measure: relay, signed, queue, history (the last two take long)")
+	flag.StringVar(&o.only, "only", "relay,signed", "what to measure: relay, signed, queue, history, person, evidence (the last four take long)")
 	flag.StringVar(&o.peers, "peers", "", "only these servers, separated by commas, instead of all that are installed")
 	flag.StringVar(&o.binary, "mailvow", "bin/mailvow", "the program under test")
 	flag.StringVar(&o.version, "version", "unknown", "what to call the version under test")
@@ -62,7 +63,8 @@ func flags() (options, error) {
 	flag.IntVar(&o.messages, "messages", 4000, "messages of a round for Postfix; faster servers get four times as many")
 	flag.IntVar(&o.size, "size", 10240, "bytes of a message's body")
 	flag.IntVar(&o.queued, "queued", 1_000_000, "recipients in the queue for -only queue")
-	flag.IntVar(&o.rows, "rows", 10_000_000, "rows in the history for -only history")
+	flag.IntVar(&o.rows, "rows", 10_000_000, "rows in the history for -only history and -only person")
+	flag.IntVar(&o.leaves, "leaves", 10_000_000, "entries in the log for -only evidence")
 	flag.DurationVar(&o.quiet, "quiet", 40*time.Second, "wait at most so long for a quiet machine before each round")
 	flag.DurationVar(&o.limit, "limit", 5*time.Minute, "give a round up after")
 	flag.Parse()
@@ -103,6 +105,8 @@ type Figures struct {
 	Rounds   []Round    `json:"rounds"`
 	Queue    *Queue     `json:"queue,omitempty"`
 	History  []Rows     `json:"history,omitempty"`
+	Person   *Person    `json:"person,omitempty"`
+	Evidence *Evidence  `json:"evidence,omitempty"`
 	Left     []string   `json:"left_out,omitempty"`
 }
 
@@ -122,6 +126,10 @@ func run(ctx context.Context, o options) error {
 			f.Queue, err = b.queue(ctx)
 		case "history":
 			f.History, err = b.history(ctx)
+		case "person":
+			f.Person, err = b.person(ctx)
+		case "evidence":
+			f.Evidence, err = b.evidence(ctx)
 		default:
 			err = fmt.Errorf("-only %s: there is no such part", what)
 		}

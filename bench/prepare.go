@@ -28,31 +28,31 @@ import (
 // prepare makes a data folder in which 127.0.0.1 may send as benchDomain without
 // AUTH, which the generator does not know. mailvow dev makes the customer and
 // the domain; the rest is done while no server runs. Unsigned mail comes from a
-// domain without keys, as if another server signed.
-func prepare(ctx context.Context, binary, data string, signed bool) error {
+// domain without keys, as if another server signed. It gives the customer.
+func prepare(ctx context.Context, binary, data string, signed bool) (ids.Tenant, error) {
 	customer, err := demoCustomer(ctx, binary, data)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// A server keeps its keys apart, and this one has another name, which the
 	// evidence log bears.
 	err = errors.Join(os.Rename(filepath.Join(data, "keystore"), data+"-keys"), os.Rename(filepath.Join(data, "kek"), data+"-kek"),
 		os.RemoveAll(filepath.Join(data, "evidence")), os.RemoveAll(filepath.Join(data+"-keys", "evidence")))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := allowNetwork(ctx, data, customer); err != nil {
-		return fmt.Errorf("allow 127.0.0.1 to send: %w", err)
+		return 0, fmt.Errorf("allow 127.0.0.1 to send: %w", err)
 	}
 	if signed {
-		return nil
+		return customer, nil
 	}
 	file, err := sql.Open("sqlite", filepath.Join(data, "db", "mailvow.db"))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, err = file.ExecContext(ctx, "delete from relay_key")
-	return errors.Join(err, file.Close())
+	return customer, errors.Join(err, file.Close())
 }
 
 // demoCustomer starts mailvow dev until it is ready and says whose its

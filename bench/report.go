@@ -49,6 +49,12 @@ func printFigures(w io.Writer, f *Figures) {
 		f.Queue.print(w)
 	}
 	printRows(w, f.History)
+	if f.Person != nil {
+		f.Person.print(w)
+	}
+	if f.Evidence != nil {
+		f.Evidence.print(w)
+	}
 	for _, l := range f.Left {
 		fmt.Fprintf(w, "left out: %s\n", l)
 	}

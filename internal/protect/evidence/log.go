@@ -67,7 +67,7 @@ func (l *Log) Nudge() {
 }
 
 // Run integrates staged leaves until ctx ends, with at most one checkpoint per
-// Pace. Troubles of the store are logged and tried again; a log that
+// Pace unless more are waiting than one checkpoint adds. Troubles of the store are logged and tried again; a log that
 // contradicts itself ends Run with a Conflict fault.
 func (l *Log) Run(ctx context.Context) error {
 	defer l.yield()
@@ -81,9 +81,12 @@ func (l *Log) Run(ctx context.Context) error {
 		case err != nil:
 			l.Log.ErrorContext(ctx, "evidence could not be integrated; it stays staged", "error", err, "hint", fault.HintOf(err))
 		}
-		if n > 0 || err != nil {
+		switch {
+		case n == maxBatch:
+			continue
+		case n > 0 || err != nil:
 			err = clock.Sleep(ctx, l.Clock, Pace)
-		} else {
+		default:
 			err = l.idle(ctx)
 		}
 		if err != nil {

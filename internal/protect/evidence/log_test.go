@@ -151,6 +151,24 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunWithMuch shows that what one checkpoint cannot add does not wait for the
+// pace: the clock stands still.
+func TestRunWithMuch(t *testing.T) {
+	t.Parallel()
+	ctx := testContext(t)
+	b := newBench(t)
+	var last ids.Leaf
+	for range maxBatch + 1 {
+		last = b.act()
+	}
+	g := service.New(ctx, b.log.Log)
+	t.Cleanup(func() { _ = g.Stop(10 * time.Second) })
+	g.Go("evidence", b.log.Run)
+	if index, err := b.log.Await(ctx, last); err != nil || index != maxBatch {
+		t.Fatal(index, err)
+	}
+}
+
 // waitForTimer returns once Run sleeps out its pace: the integration has ended.
 func waitForTimer(t *testing.T, b *bench) {
 	t.Helper()
