@@ -99,7 +99,8 @@ func (e *estate) tryBuild(file string) (*House, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Build(e.t.Context(), Settings{Config: c, Clock: clock.Wall{}, Log: slog.DiscardHandler})
+	log := slog.NewTextHandler(e.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}) // shown if the test fails
+	return Build(e.t.Context(), Settings{Config: c, Clock: clock.Wall{}, Log: log})
 }
 
 // house starts a node in this process.

@@ -201,7 +201,7 @@ func (d *DB) release() {
 		d.space.close()
 	}
 	if d.lock != nil {
-		d.lock.Close()
+		unlock(d.lock)
 	}
 }
 

@@ -104,6 +104,13 @@ func (d *DB) lockFolder(dir string) error {
 	return nil
 }
 
+// unlock lets go by itself, because a process that is just being started holds the
+// file too.
+func unlock(f *os.File) {
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the close that follows does it otherwise
+	f.Close()
+}
+
 // syncFolder makes the names of new files durable.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)

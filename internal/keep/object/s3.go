@@ -87,8 +87,19 @@ func (s *S3) PutNew(ctx context.Context, name string, content []byte) error {
 
 func (s *S3) put(ctx context.Context, name string, content []byte, opts minio.PutObjectOptions) error {
 	opts.DisableMultipart = true
-	_, err := s.core.Client.PutObject(ctx, s.bucket, name, bytes.NewReader(content), int64(len(content)), opts)
-	return classify(err)
+	for again := 3; ; again-- {
+		_, err := s.core.Client.PutObject(ctx, s.bucket, name, bytes.NewReader(content), int64(len(content)), opts)
+		if again == 0 || !met(err) {
+			return classify(err)
+		}
+	}
+}
+
+// met reports that the store gave a request up because another one was at the same
+// place, a folder that was just going for instance (409, RFC 9110 15.5.10): sent
+// again, it may go through.
+func met(err error) bool {
+	return err != nil && minio.ToErrorResponse(err).StatusCode == http.StatusConflict && !fault.Is(classify(err), fault.Conflict)
 }
 
 // Get implements Bucket.

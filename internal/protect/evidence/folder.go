@@ -80,7 +80,9 @@ func (f *Folder) Close() error {
 	if f.lock == nil {
 		return nil
 	}
-	return storeFault(f.lock.Close(), "close the evidence folder")
+	// By itself, because a process that is just being started holds the file too.
+	unlocked := syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN)
+	return storeFault(errors.Join(unlocked, f.lock.Close()), "close the evidence folder")
 }
 
 // Read implements Tiles.
