@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mailvow/internal/base/clock"
@@ -22,7 +23,14 @@ type Admission struct {
 	life    db.Life
 	parcels []*work
 	places  int
-	held    int64
+	held    int64 // bytes of content; -1 where they did not fit
+}
+
+// weight is a message's content in memory. It counts until the last of the
+// parcels that share it is done.
+type weight struct {
+	bytes   int64
+	parcels atomic.Int32
 }
 
 // Add puts a message and its recipients into a unit. Where memory has room the
@@ -126,9 +134,6 @@ func (a *Admission) parcel(env *Envelope, content *Stored, lane, site int64, rou
 		}
 	}
 	w := newWork(a.life, env, content, lane, site, route)
-	if len(a.parcels) == 0 {
-		w.held = a.held
-	}
 	a.parcels = append(a.parcels, w)
 	return w
 }
@@ -163,10 +168,13 @@ func (a *Admission) hold(n int64) {
 
 // Go lets couriers have what was committed.
 func (a *Admission) Go() {
-	taken := 0
+	taken, shared := 0, &weight{bytes: max(0, a.held)}
+	if shared.parcels.Store(int32(len(a.parcels))); len(a.parcels) == 0 {
+		a.q.memory.Add(-shared.bytes)
+	}
 	for _, w := range a.parcels {
-		if a.held < 0 {
-			w.content, w.held = nil, 0
+		if w.weight = shared; a.held < 0 {
+			w.content = nil
 		}
 		taken += len(w.entries)
 		if !a.q.lanes.push(w) {
@@ -187,8 +195,16 @@ func (a *Admission) Drop() {
 	a.q.lanes.release(a.places)
 }
 
+// lighten takes a parcel's content off the count.
+func (q *Queue) lighten(w *work) {
+	if w.weight != nil && w.weight.parcels.Add(-1) == 0 {
+		q.memory.Add(-w.weight.bytes)
+	}
+}
+
 // giveBack makes rows ready that a stopping server had leased and not tried.
 func (q *Queue) giveBack(w *work) {
+	q.lighten(w)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.running.Context()), settleTime)
 	defer cancel()
 	if err := q.putBack(ctx, w); err != nil {

@@ -119,7 +119,7 @@ func (q *Queue) ours(ctx context.Context, w *work) bool {
 func (q *Queue) abandon(w *work) {
 	q.log.Warn("a waiting parcel was left to other nodes", "message", w.parcel.Message.String())
 	q.lanes.done(w)
-	q.memory.Add(-w.held)
+	q.lighten(w)
 }
 
 // putBackBatch is how many rows one commit puts back.

@@ -228,7 +228,7 @@ type work struct {
 	lane    int64
 	site    int64
 	entries []entry
-	held    int64 // bytes of content counted against the memory bound
+	weight  *weight // of its content against the memory bound, or nil
 	content *Stored
 	by      Hand // who decided the outcome, where no host did
 }
@@ -265,7 +265,7 @@ func (q *Queue) attempt(ctx context.Context, w *work) {
 		return
 	}
 	q.lanes.done(w)
-	q.memory.Add(-w.held)
+	q.lighten(w)
 	if err != nil {
 		q.log.Error("attempt failed inside the house", "message", w.parcel.Message.String(), "error", err)
 		outcomes = repeat(outcome.ByUs(outcome.Deferred, 451, "4.3.0", "Local error while delivering; it will be tried again."), len(w.entries))

@@ -86,6 +86,7 @@ func (q *Queue) settle(ctx context.Context, w *work, outcomes []outcome.Outcome)
 		}
 	}
 	if err := s.notices(ctx); err != nil {
+		s.drop()
 		return err
 	}
 	if s.settled > 0 {
