@@ -24,6 +24,7 @@ type Admission struct {
 	parcels []*work
 	places  int
 	held    int64 // bytes of content; -1 where they did not fit
+	waits   bool  // a row was born ready, to be leased when its lane's turn comes
 }
 
 // weight is a message's content in memory. It counts until the last of the
@@ -33,10 +34,11 @@ type weight struct {
 	parcels atomic.Int32
 }
 
-// Add puts a message and its recipients into a unit. Where memory has room the
-// rows are born leased to this node with attempt 1 written, so that a fresh
-// message costs no second commit; otherwise, and while it is held or paused,
-// they are born waiting. Recipients of one lane travel in one parcel.
+// Add puts a message and its recipients into a unit. Where memory has room for
+// them and their lane the rows are born leased to this node with attempt 1
+// written, so that a fresh message costs no second commit; otherwise, and while it
+// is held or paused, they are born waiting. Recipients of one lane travel in one
+// parcel.
 func (q *Queue) Add(u *db.Unit, env *Envelope, content *Stored, recipients []Recipient, hold string) (*Admission, []ids.Recipient, error) {
 	if err := q.addMessage(u, env, content); err != nil {
 		return nil, nil, err
@@ -90,8 +92,10 @@ func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content 
 		state = Held
 	case q.paused(env.Tenant, site):
 		state = Paused
-	case leased:
+	case leased && !q.lanes.sated(lane):
 		state, attempt, token = Leased, 1, 1
+	default:
+		adm.waits = true
 	}
 	sealed, err := q.sealRow(vault.Transit, env.Tenant, id, &row{Recipient: r, Why: hold})
 	if err != nil {
@@ -182,7 +186,7 @@ func (a *Admission) Go() {
 		}
 	}
 	a.q.lanes.release(a.places - taken)
-	if a.places == 0 && !a.q.behind.Swap(true) {
+	if a.waits && !a.q.behind.Swap(true) {
 		a.q.feed()
 	}
 }

@@ -9,12 +9,14 @@ import (
 // has leased and that wait for a courier. Customers are served in turn, a
 // customer's lanes in turn, a lane's parcels first in first out. A lane with
 // perLane parcels under way steps out of the round until one is done, so that
-// a slow destination occupies no more than its own couriers.
+// a slow destination occupies no more than its own couriers; and it waits with
+// no more than a share of the window, so that it leaves the rest to others.
 type lanes struct {
 	mu      sync.Mutex
 	wake    sync.Cond
 	perLane int
 	window  int // bound on recipients, waiting and under way
+	share   int // of it that one lane's waiting recipients take
 	held    int
 	closed  bool
 	lanes   map[int64]*lane
@@ -25,8 +27,8 @@ type lanes struct {
 type lane struct {
 	id       int64
 	customer *customer
-	waiting  []*work
-	head     int
+	waiting  ring[*work]
+	count    int // recipients in waiting
 	underway int
 	inRound  bool
 }
@@ -62,7 +64,7 @@ func (r *ring[T]) pop() T {
 }
 
 func newLanes(perLane, window int) *lanes {
-	l := &lanes{perLane: perLane, window: window, lanes: map[int64]*lane{}, tenants: map[int64]*customer{}}
+	l := &lanes{perLane: perLane, window: window, share: max(1, window/4), lanes: map[int64]*lane{}, tenants: map[int64]*customer{}}
 	l.wake.L = &l.mu
 	return l
 }
@@ -100,10 +102,13 @@ func (l *lanes) has(id int64) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ln := l.lanes[id]; ln != nil {
-		return len(ln.waiting) - ln.head
+		return ln.count
 	}
 	return 0
 }
+
+// sated reports that so many of a lane wait in memory that others come first.
+func (l *lanes) sated(id int64) bool { return l.has(id) >= l.share }
 
 // push queues a parcel whose places were reserved. It reports false when the
 // window is closed; then the caller puts the parcel back.
@@ -125,7 +130,8 @@ func (l *lanes) push(w *work) bool {
 		ln = &lane{id: w.lane, customer: c}
 		l.lanes[w.lane] = ln
 	}
-	ln.waiting = append(ln.waiting, w)
+	ln.waiting.push(w)
+	ln.count += len(w.entries)
 	l.enter(ln)
 	return true
 }
@@ -133,7 +139,7 @@ func (l *lanes) push(w *work) bool {
 // enter puts a lane that can go on into its customer's round, and the customer
 // into the round of all.
 func (l *lanes) enter(ln *lane) {
-	if ln.inRound || ln.head == len(ln.waiting) || ln.underway >= l.perLane {
+	if ln.inRound || ln.waiting.empty() || ln.underway >= l.perLane {
 		return
 	}
 	ln.inRound = true
@@ -169,12 +175,8 @@ func (l *lanes) next(ctx context.Context) *work {
 	c := l.round.pop()
 	ln := c.round.pop()
 	ln.inRound = false
-	w := ln.waiting[ln.head]
-	ln.waiting[ln.head] = nil
-	ln.head++
-	if ln.head == len(ln.waiting) {
-		ln.waiting, ln.head = ln.waiting[:0], 0
-	}
+	w := ln.waiting.pop()
+	ln.count -= len(w.entries)
 	ln.underway++
 	c.inRound = !c.round.empty()
 	if c.inRound {
@@ -195,7 +197,7 @@ func (l *lanes) done(w *work) {
 	ln := l.lanes[w.lane]
 	ln.underway--
 	l.enter(ln)
-	if ln.underway == 0 && len(ln.waiting) == ln.head {
+	if ln.underway == 0 && ln.waiting.empty() {
 		delete(l.lanes, ln.id)
 		if ln.customer.lanes--; ln.customer.lanes == 0 {
 			delete(l.tenants, ln.customer.id)
@@ -210,8 +212,9 @@ func (l *lanes) close() []*work {
 	l.closed = true
 	var waiting []*work
 	for _, ln := range l.lanes {
-		waiting = append(waiting, ln.waiting[ln.head:]...)
-		ln.waiting, ln.head = nil, 0
+		for ; !ln.waiting.empty(); ln.count = 0 {
+			waiting = append(waiting, ln.waiting.pop())
+		}
 	}
 	l.wake.Broadcast()
 	return waiting

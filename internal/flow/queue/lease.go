@@ -75,7 +75,7 @@ func (q *Queue) look(ctx context.Context, after int64) (took int, next int64, mo
 			continue
 		}
 		n := 0
-		if q.lanes.has(lane) < perLease {
+		if q.lanes.has(lane) < min(perLease, q.lanes.share) {
 			if n, err = q.leaseLane(ctx, lane, now, min(room, perLease)); err != nil {
 				return took, after, true, err
 			}
