@@ -107,7 +107,7 @@ func (q *Queue) addRecipient(u *db.Unit, adm *Admission, env *Envelope, content 
 		clock.Micros(expires), int64(attempt), token, int64(adm.life), sealed,
 	}})
 	if state == Leased {
-		adm.parcel(env, content, lane, site, r.Route).add(id, r, entry{token: token, attempt: attempt, expires: expires})
+		adm.parcel(env, content, lane, site, r).add(id, r, entry{token: token, attempt: attempt, expires: expires})
 	}
 	return nil
 }
@@ -131,13 +131,13 @@ func (q *Queue) openRow(tenant ids.Tenant, id ids.Recipient, sealed []byte) (row
 const maxTogether = 100
 
 // parcel finds or begins the parcel that goes the same way.
-func (a *Admission) parcel(env *Envelope, content *Stored, lane, site int64, route deliver.Route) *work {
+func (a *Admission) parcel(env *Envelope, content *Stored, lane, site int64, r Recipient) *work {
 	for _, w := range a.parcels {
-		if w.lane == lane && len(w.entries) < maxTogether && sameRoute(w.parcel.Route, route) {
+		if w.lane == lane && w.takes(r) {
 			return w
 		}
 	}
-	w := newWork(a.life, env, content, lane, site, route)
+	w := newWork(a.life, env, content, lane, site, r.Route)
 	a.parcels = append(a.parcels, w)
 	return w
 }
@@ -147,6 +147,13 @@ func newWork(life db.Life, env *Envelope, content *Stored, lane, site int64, rou
 		Message: env.ID, Tenant: env.Tenant, Sender: env.Sender, Need: env.Need, Route: route,
 		Received: env.Received, Peer: env.Peer,
 	}}
+}
+
+// takes reports that a recipient may travel with those of the parcel. The lane
+// does not tell: without the key store all share one (siteOf).
+func (w *work) takes(r Recipient) bool {
+	first := w.parcel.Recipients[0].Address
+	return len(w.entries) < maxTogether && sameRoute(w.parcel.Route, r.Route) && destination(r.Route, r.Address) == destination(r.Route, first)
 }
 
 func (w *work) add(id ids.Recipient, r Recipient, e entry) {
@@ -225,6 +232,18 @@ func (q *Queue) siteOf(name string) int64 {
 		return 0
 	}
 	return int64(binary.BigEndian.Uint64(h[:8]) >> 1)
+}
+
+// siteBy is a domain's number for what a person asks for; "" is every domain's, 0.
+// A fault of the key store must not turn the one into the other.
+func (q *Queue) siteBy(domain string) (int64, error) {
+	if domain == "" {
+		return 0, nil
+	}
+	if site := q.siteOf(domain); site != 0 {
+		return site, nil
+	}
+	return 0, fault.New(fault.Unavailable, "The key store does not answer, so that no domain can be looked for.")
 }
 
 func (q *Queue) laneOf(pool string, way int64, class Class, tenant ids.Tenant) int64 {

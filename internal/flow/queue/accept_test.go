@@ -1,6 +1,12 @@
 package queue
 
-import "testing"
+import (
+	"testing"
+
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/flow/deliver"
+)
 
 // TestContentInMemoryIsCountedUntilItsLastParcel: what nobody waits for is not
 // counted, and what somebody still waits for is.
@@ -29,5 +35,23 @@ func TestContentInMemoryIsCountedUntilItsLastParcel(t *testing.T) {
 	}
 	if q.lanes.room() != 100 {
 		t.Errorf("%d of 100 places are free", q.lanes.room())
+	}
+}
+
+// TestOnlyOneDestinationTravelsTogether: while the key store is away all mail
+// shares a lane; a parcel still goes to one domain's hosts.
+func TestOnlyOneDestinationTravelsTogether(t *testing.T) {
+	t.Parallel()
+	adm := &Admission{}
+	for i, text := range []string{"a@one.test", "b@two.test", "c@one.test"} {
+		a, err := address.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Recipient{Address: a, Route: deliver.Route{Kind: deliver.MX}}
+		adm.parcel(&Envelope{}, nil, 7, 0, r).add(ids.Recipient(i+1), r, entry{})
+	}
+	if len(adm.parcels) != 2 || len(adm.parcels[0].entries) != 2 {
+		t.Errorf("%d parcels, want one for each of two domains", len(adm.parcels))
 	}
 }

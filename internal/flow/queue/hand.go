@@ -146,9 +146,9 @@ func (q *Queue) each(ctx context.Context, s scope.Scope, sel Selection, act func
 	if sel.Domain == "" && !sel.Everything {
 		return count, nil
 	}
-	site := int64(0)
-	if sel.Domain != "" {
-		site = q.siteOf(sel.Domain)
+	site, err := q.siteBy(sel.Domain)
+	if err != nil {
+		return count, err
 	}
 	for after := ids.Recipient(0); ; {
 		last, n, err := run("page", int64(after), all, tenant, int64(0), site, maxPage)

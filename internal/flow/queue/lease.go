@@ -177,7 +177,7 @@ func (q *Queue) workOf(ctx context.Context, life db.Life, parcels *[]*work, enve
 	}
 	e := entry{token: l.token, attempt: l.attempt, expires: l.expires}
 	for _, w := range *parcels {
-		if w.parcel.Message == l.message && len(w.entries) < maxTogether && sameRoute(w.parcel.Route, r.Route) {
+		if w.parcel.Message == l.message && w.takes(r.Recipient) {
 			w.add(l.id, r.Recipient, e)
 			return w, nil
 		}

@@ -41,9 +41,9 @@ func (q *Queue) List(ctx context.Context, s scope.Scope, f Filter) ([]Item, erro
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	site := int64(0)
-	if f.Domain != "" {
-		site = q.siteOf(f.Domain)
+	site, err := q.siteBy(f.Domain)
+	if err != nil {
+		return nil, err
 	}
 	all, tenant := s.Args()
 	return q.items(ctx, "page", int64(f.After), all, tenant, int64(f.State), site, min(f.Limit, maxPage))

@@ -31,13 +31,12 @@ const pauseTable = "queue_pause"
 // where one is given.
 func (q *Queue) Pause(ctx context.Context, p Pause) (Pause, error) {
 	p.ID, p.At = ids.New[ids.Job](q.IDs), q.Clock.Now()
-	if p.Domain != "" {
-		if p.site = q.siteOf(p.Domain); p.site == 0 {
-			return p, fault.New(fault.Unavailable, "The key store does not answer, so that no domain can be paused.")
-		}
+	var err error
+	if p.site, err = q.siteBy(p.Domain); err != nil {
+		return p, err
 	}
 	fresh := p
-	err := q.DB.Change(ctx, "pause deliveries", func(tx *db.Tx) (err error) {
+	err = q.DB.Change(ctx, "pause deliveries", func(tx *db.Tx) (err error) {
 		p, err = q.pauseIn(ctx, tx, fresh)
 		return err
 	})

@@ -1,0 +1,93 @@
+package intake_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"mailvow/internal/base/fault"
+	"mailvow/internal/base/observe"
+	"mailvow/internal/base/scope"
+	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/disk"
+	"mailvow/internal/keep/vault"
+	"mailvow/internal/lab"
+)
+
+// keyStore is a key store that can be out of reach.
+type keyStore struct {
+	disk.Machine
+	dir  string
+	kek  vault.Wrapper
+	away atomic.Bool
+}
+
+func newKeyStore(t *testing.T) *keyStore {
+	t.Helper()
+	var key [32]byte
+	rand.Read(key[:])
+	kek, err := vault.NewKEK(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &keyStore{dir: t.TempDir(), kek: kek}
+}
+
+var errAway = errors.New("the key store is away")
+
+func (k *keyStore) Open(name string) (disk.File, error) {
+	if k.away.Load() {
+		return nil, errAway
+	}
+	return k.Machine.Open(name)
+}
+
+func (k *keyStore) ReadDir(name string) ([]disk.Entry, error) {
+	if k.away.Load() {
+		return nil, errAway
+	}
+	return k.Machine.ReadDir(name)
+}
+
+// reopened gives the road a queue with a vault over the store that has no key in
+// its memory, as after a start, and room for so many.
+func (k *keyStore) reopened(r *road, c queue.Config, room int) {
+	r.t.Helper()
+	parts := r.queue.Parts
+	v, err := vault.Open(r.t.Context(), vault.Config{KEK: k.kek, Store: vault.Folder(k, k.dir), Clock: r.clock, IDs: parts.IDs, MaxKeys: room})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(v.Close)
+	c.Hostname = "mail.test"
+	parts.Observe, parts.Vault = observe.Silent(), v
+	r.queue = queue.New(parts, c)
+	r.intake.Queue = r.queue
+}
+
+// TestADomainIsNeverEverything: while the domain's keyed hash cannot be made,
+// what a person asks for one domain reaches nobody.
+func TestADomainIsNeverEverything(t *testing.T) {
+	t.Parallel()
+	p := newPersons(t, lab.DB(t, schemas()...))
+	k := newKeyStore(t)
+	k.reopened(p.road, queue.Config{}, 1)
+	p.hold(tenant, "ann@src.test", mail, "bob@one.test")
+	p.hold(tenant, "ann@src.test", mail, "bob@two.test")
+	if _, err := p.queue.Vault.Hash(tenant, "address", "x"); err != nil { // it takes the one place in memory
+		t.Fatal(err)
+	}
+	k.away.Store(true)
+	n, err := p.queue.Cancel(t.Context(), scope.Everyone, queue.Selection{Domain: "one.test"})
+	if n != 0 || !fault.Is(err, fault.Unavailable) {
+		t.Errorf("%d cancelled, %v", n, err)
+	}
+	if list, err := p.queue.List(t.Context(), scope.Everyone, queue.Filter{Domain: "one.test"}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("%d listed, %v", len(list), err)
+	}
+	k.away.Store(false)
+	if items, err := p.queue.List(t.Context(), scope.Everyone, queue.Filter{}); err != nil || len(items) != 2 {
+		t.Errorf("%d of 2 wait, %v", len(items), err)
+	}
+}
