@@ -5,11 +5,13 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/queue"
+	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/lab"
@@ -90,4 +92,73 @@ func TestADomainIsNeverEverything(t *testing.T) {
 	if items, err := p.queue.List(t.Context(), scope.Everyone, queue.Filter{}); err != nil || len(items) != 2 {
 		t.Errorf("%d of 2 wait, %v", len(items), err)
 	}
+}
+
+// TestWhatCannotBeOpenedIsTriedAgain: a row that is leased while the key store is
+// away is delivered once it is back, without a restart.
+func TestWhatCannotBeOpenedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	c := lab.NewClock(lab.Epoch)
+	r := newRoad(t, lab.OpenDB(t, db.Config{Dir: t.TempDir(), Clock: c}, schemas()...), c)
+	k := newKeyStore(t)
+	k.reopened(r, queue.Config{AcceptOnly: true}, 0)
+	m := r.send("ann@src.test", mail, "bob@dst.test").Message
+	teller := r.queue // it has the keys in memory
+	k.reopened(r, queue.Config{}, 0)
+	k.away.Store(true)
+	r.start()
+	state := func() queue.Item {
+		items, err := teller.OfMessage(t.Context(), scope.Everyone, m)
+		if err != nil || len(items) != 1 {
+			t.Fatalf("%d rows, %v", len(items), err)
+		}
+		return items[0]
+	}
+	r.until(20*time.Second, "the row is put off", func() bool { i := state(); return i.State == queue.Ready && i.Due.After(c.Now()) })
+	if i := state(); i.Attempts != 0 {
+		t.Errorf("%d attempts are counted, none was made", i.Attempts)
+	}
+	k.away.Store(false)
+	r.until(20*time.Second, "the courier is called", func() bool {
+		c.Wind(10 * time.Second)
+		select {
+		case <-r.courier.came:
+			return true
+		default:
+			return false
+		}
+	})
+	r.settled()
+}
+
+// TestWhatCannotBeTakenOutStaysHeld: a person's act that fails halfway leaves
+// the recipient as it was, not leased by nobody and sent after the next start.
+func TestWhatCannotBeTakenOutStaysHeld(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		p := newPersons(t, d)
+		k := newKeyStore(t)
+		k.reopened(p.road, queue.Config{AcceptOnly: true}, 0)
+		m := p.hold(tenant, "ann@src.test", mail, "bob@dst.test").Message
+		all := queue.Selection{Message: m}
+		// The row is sealed with another class of key than its message.
+		if n, err := p.queue.Hold(t.Context(), scope.Everyone, all, queue.Hand{Reason: "again"}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		k.reopened(p.road, queue.Config{AcceptOnly: true}, 0)
+		if _, waits := p.stands(m); waits != "bob:held again" {
+			t.Fatal(waits)
+		}
+		k.away.Store(true)
+		if n, err := p.queue.Cancel(t.Context(), scope.Everyone, all); n != 0 || !fault.Is(err, fault.Unavailable) {
+			t.Errorf("%d cancelled, %v", n, err)
+		}
+		k.away.Store(false)
+		if _, waits := p.stands(m); waits != "bob:held again" {
+			t.Errorf("after an act that failed: %s", waits)
+		}
+		if n, err := p.queue.Cancel(t.Context(), scope.Everyone, all); n != 1 || err != nil {
+			t.Errorf("the repeat cancelled %d, %v", n, err)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mailvow/internal/base/clock"
@@ -218,29 +219,53 @@ func (q *Queue) move(ctx context.Context, w *waits, was State, kind history.Kind
 // takeOut leases a row that nobody has and settles it as a person decided.
 func (q *Queue) takeOut(ctx context.Context, s scope.Scope, id ids.Recipient, o outcome.Outcome, by Hand) (bool, error) {
 	all, tenant := s.Args()
-	var rows []leased
+	var was, taken []leased
 	life := q.DB.Life()
 	err := q.DB.Change(ctx, "take recipient out", func(tx *db.Tx) error {
-		rows = rows[:0]
-		return tx.Each(ctx, q.set, "take", []any{int64(id), int64(life), all, tenant}, func(scan func(...any) error) error {
-			l, err := scanLeased(scan)
-			rows = append(rows, l)
+		was, taken = was[:0], taken[:0]
+		into := func(list *[]leased) func(func(...any) error) error {
+			return func(scan func(...any) error) error {
+				l, err := scanLeased(scan)
+				*list = append(*list, l)
+				return err
+			}
+		}
+		if err := tx.Each(ctx, q.set, "row", []any{int64(id), all, tenant}, into(&was)); err != nil || len(was) == 0 {
 			return err
-		})
+		}
+		return tx.Each(ctx, q.set, "take", []any{int64(id), int64(life), all, tenant}, into(&taken))
 	})
-	if err != nil || len(rows) == 0 {
+	if err != nil || len(taken) == 0 {
 		return false, err
 	}
-	r, err := q.openRow(rows[0].tenant, id, rows[0].sealed)
+	if err := q.settleTaken(ctx, s, life, taken[0], o, by); err != nil {
+		return false, errors.Join(err, q.untake(ctx, taken[0], was[0].state))
+	}
+	return true, nil
+}
+
+func (q *Queue) settleTaken(ctx context.Context, s scope.Scope, life db.Life, l leased, o outcome.Outcome, by Hand) error {
+	r, err := q.openRow(l.tenant, l.id, l.sealed)
 	if err != nil {
-		return false, err
+		return err
 	}
-	env, content, err := q.stored(ctx, s, rows[0].message)
+	env, content, err := q.stored(ctx, s, l.message)
 	if err != nil {
-		return false, err
+		return err
 	}
-	w := newWork(life, env, content, rows[0].lane, rows[0].site, r.Route)
+	w := newWork(life, env, content, l.lane, l.site, r.Route)
 	w.by = by
-	w.add(id, r.Recipient, entry{token: rows[0].token, attempt: rows[0].attempt, expires: rows[0].expires})
-	return true, q.settle(ctx, w, []outcome.Outcome{o})
+	w.add(l.id, r.Recipient, entry{token: l.token, attempt: l.attempt, expires: l.expires})
+	return q.settle(ctx, w, []outcome.Outcome{o})
+}
+
+// untake gives a row back that was taken out and could not be settled: who is held
+// waits on, and is not sent when this node's next life finds the row.
+func (q *Queue) untake(ctx context.Context, l leased, was State) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	return q.DB.Change(ctx, "give a recipient back", func(tx *db.Tx) error {
+		_, err := tx.Do(ctx, q.set, "untake", int64(l.id), l.token, int64(was))
+		return err
+	})
 }

@@ -134,8 +134,8 @@ func (q *Queue) leaseLane(ctx context.Context, lane int64, now time.Time, n int)
 }
 
 // dispatch makes parcels of leased rows and pushes them. A row that cannot be
-// opened is left leased and logged: it is put back at the next start, and the
-// operator sees it.
+// opened now, because a store is away, is tried again later; one that never will
+// be is left leased and logged: the operator sees it.
 func (q *Queue) dispatch(ctx context.Context, life db.Life, rows []leased) {
 	envelopes := map[ids.Message]*Envelope{}
 	var parcels []*work
@@ -146,11 +146,31 @@ func (q *Queue) dispatch(ctx context.Context, life db.Life, rows []leased) {
 			if err != nil {
 				q.log.Error("a leased recipient cannot be opened", "recipient", l.id.String(), "error", err)
 			}
+			if fault.Is(err, fault.Unavailable) {
+				q.later(ctx, l)
+			}
 		}
 	}
 	for _, w := range parcels {
 		if !q.lanes.push(w) {
 			q.giveBack(w)
+		}
+	}
+}
+
+// unreadable is how long a row waits that could not be opened.
+const unreadable = time.Minute
+
+// later makes a leased row ready again that was not tried. While the database is
+// away nothing can be leased, so it waits for it.
+func (q *Queue) later(ctx context.Context, l leased) {
+	for {
+		err := q.DB.Change(ctx, "put off a recipient", func(tx *db.Tx) error {
+			_, err := tx.Do(ctx, q.set, "put_off", int64(l.id), l.token, clock.Micros(tx.Now().Add(unreadable)))
+			return err
+		})
+		if !fault.Is(err, fault.Unavailable) || clock.Sleep(ctx, q.Clock, time.Second) != nil {
+			return
 		}
 	}
 }

@@ -116,6 +116,10 @@ where id in (select value from json_each($1)) and node = $2 and state = 2
 update queue set state = 1, attempt = attempt - 1
 where id in (select value::bigint from jsonb_array_elements_text($1::jsonb)) and node = $2 and state = 2
 
+-- query: put_off
+-- Leased, and not to be read now.
+update queue set state = 1, attempt = attempt - 1, due = $3 where id = $1 and token = $2 and state = 2
+
 -- query: row
 select id, message, tenant, lane, site, state, due, expires, attempt, token, sealed from queue
 where id = $1 and ($2 = 1 or tenant = $3)
@@ -138,6 +142,10 @@ returning queue.id
 -- A person takes a row out: leased under a new token by this node, to be settled as cancelled.
 update queue set state = 2, node = $2, token = token + 1 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
 returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
+
+-- query: untake
+-- What was taken out and could not be settled is what it was.
+update queue set state = $3 where id = $1 and token = $2 and state = 2
 
 -- query: old_messages
 -- What was accepted in a time and still waits, for keys whose time is over.
