@@ -54,13 +54,11 @@ func (h *House) openAlerts() error {
 		Sources: map[string]alert.Source{
 			"promise": h.unkept, "period": h.unpurged, "backup": h.unsaved, "space": h.cramped, "request": h.unanswered,
 			"hold": h.unreviewed, "attestation": h.endingAttestations, "finding": h.unmended, "scan": h.unscanned,
+			"volume": h.surging, "training": h.lasting(h.unadvised), "incident": h.untold, "contract": h.undestroyed, "sub_processor": h.unsupplied,
 		},
 	})
-	h.guesses = &alert.Guesses{Clock: h.Clock, Raise: func(ctx context.Context, x alert.Condition) {
-		if err := h.alerts.Raise(context.WithoutCancel(ctx), x); err != nil {
-			h.observe.Log.Warn("raise an alert; the next look tells it", "error", err)
-		}
-	}}
+	h.guesses = &alert.Guesses{Clock: h.Clock, Raise: h.raise}
+	h.exports = &alert.Exports{Clock: h.Clock, Raise: h.raise}
 	return nil
 }
 

@@ -32,6 +32,7 @@ type assurance struct {
 	patches   *patch.Store
 	alerts    *alert.Board
 	guesses   *alert.Guesses
+	exports   *alert.Exports
 	// probing is the user who acts for a probe as one of the operator's people.
 	probing atomic.Int64
 }

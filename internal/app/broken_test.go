@@ -378,6 +378,8 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "ca-transit", before: instead(deliver.Host, liar), says: "waited 3s for the message to be deferred"},
 		{id: "cj-hold", after: statement("create trigger lose before insert on held begin select raise(ignore); end"), says: "the held canary is not in what the hold keeps"},
 		{id: "ca-training", after: statement("create trigger endless after insert on attestation begin update attestation set until = 9000000000000000 where id = new.id; end"), says: "an attestation has run out and messages are still open"},
+		{id: "ca-audit-rights", after: statement("create trigger endless after update on access_user when new.until > 0 begin update access_user set until = 9000000000000000 where id = new.id; end"), says: "the session is still open"},
+		{id: "ca-audit-rights", after: statement("update policy_version set text = text || ' # and more'"), says: "does not verify"},
 		{id: "mb-need-to-know", after: statement("create trigger endless after insert on access_grant begin update access_grant set until = 9000000000000000 where id = new.id; end"), says: "a grant has run out and messages are still open"},
 		{id: "ca-monitoring", after: func(_ *testing.T, h *House) { h.guesses.Raise = func(context.Context, alert.Condition) {} }, says: "no alert came"},
 		{id: "mb-patches", after: statement("create trigger lose before insert on weakness begin select raise(ignore); end"), says: "raised no finding"},

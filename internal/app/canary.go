@@ -280,7 +280,11 @@ func (h *House) releaseCanary(ctx context.Context, in scope.Scope) error {
 // canaryPerson makes a user who chose a password. Another one is the customer's
 // owner, so that this one can be removed.
 func (h *House) canaryPerson(ctx context.Context, c probes.Canary, email address.Address, role access.Role, password string) error {
-	_, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: role, Password: password})
+	n := access.NewUser{Tenant: c.Tenant, Email: email, Name: "Canary", Role: role, Password: password}
+	if role == access.Auditor {
+		n.Until = h.Clock.Now().Add(time.Hour)
+	}
+	_, err := h.access.AddUser(ctx, access.House(), n)
 	return err
 }
 

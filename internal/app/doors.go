@@ -138,6 +138,7 @@ func (h *House) openMail(name, addr string, role smtpserver.Role, get getCertifi
 	limits.MessageSize, limits.Recipients, limits.Command = s.MaxSize, s.MaxRecipients, s.Timeout
 	cfg := smtpserver.Config{
 		Role: role, Hostname: h.Config.Hostname, PlaintextAuth: h.Dev || s.PlaintextAuth, Limits: limits,
+		Refused: func(ctx context.Context, origin string) { h.guesses.Refused(ctx, origin) },
 		Backend: h.mailDesk(), Clock: h.Clock, IDs: h.ids, Observe: h.observe,
 	}
 	if get != nil {

@@ -211,11 +211,12 @@ func (h *House) openProtect(ctx context.Context) error {
 	h.access = access.New(access.Config{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Tenants: h.tenants, Limits: access.HouseLimits,
 		Passwords: access.NewPasswords(access.HouseCost, max(1, runtime.NumCPU()/2)), Networks: h.Config.SMTP.NetworkCredentials,
+		Risen: h.risen,
 	})
 	if err := h.openEvidence(ctx); err != nil {
 		return err
 	}
-	h.reads = reads.New(reads.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe})
+	h.reads = reads.New(reads.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Seen: h.shownTo})
 	if err := h.openPolicy(ctx); err != nil {
 		return err
 	}

@@ -1,10 +1,11 @@
 // Package audit looks at a server from outside, on the auditor's machine, and
 // believes nothing that it says. It keeps every checkpoint of the evidence log
 // that it ever saw, verifies that the log only grew, and holds what the doors do
-// against what they should; as a customer of its own it sends a message, deletes
-// it and looks for the deletion in the log. What it found it signs with the
-// auditor's own key, together with what cannot be seen from outside. It promises
-// to change nothing but that customer's own message. The verification of the log
+// against what they should and against the policy that the server publishes; as a
+// customer of its own it sends and receives mail, deletes and erases, and looks
+// for that in the log and at an endpoint of its own. What it found it signs with
+// the auditor's own key, together with what cannot be seen from outside. It
+// promises to change nothing but what that customer owns. The verification of the log
 // is protect/evidence's; arguments and printing are app/command's.
 package audit
 
@@ -21,6 +22,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/keep/egress"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 )
 
 // Config says what is audited, and what the auditor knows beforehand.
@@ -46,6 +48,11 @@ type Config struct {
 	// Erase erases To as a person afterwards, with all that this customer holds
 	// of it.
 	Erase bool
+	// Listen is where the auditor listens for webhooks, as host:port, and ListenURL
+	// by which address the server reaches that; without Listen no webhook is tried.
+	Listen, ListenURL string
+	// Watch is how long the endpoint waits for what must not come; 20 s when zero.
+	Watch time.Duration
 	// Patience is how long something is waited for; 20 s when zero.
 	Patience time.Duration
 }
@@ -76,6 +83,8 @@ type auditor struct {
 	client *http.Client
 	checks []Check
 	report *Report
+	logged logged           // what the log says of the policy
+	said   *policy.Document // the published policy in force; nil: there is none to be had
 }
 
 // Run audits and writes the report into the folder. What does not hold is in the
@@ -89,10 +98,14 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	visit = a.policy(ctx, visit)
 	a.web(ctx)
 	a.doors(ctx)
 	if a.Token != "" {
 		a.customer(ctx, visit)
+		if a.Listen != "" {
+			a.listens(ctx, visit)
+		}
 	}
 	return a.finish()
 }
@@ -104,6 +117,9 @@ func open(c Config) (*auditor, error) {
 	}
 	if c.Patience == 0 {
 		c.Patience = 20 * time.Second
+	}
+	if c.Watch == 0 {
+		c.Watch = 20 * time.Second
 	}
 	if c.To == "" {
 		c.To = c.From

@@ -54,6 +54,8 @@ type proxy struct {
 	mu     sync.Mutex
 	to     *url.URL
 	change func(path string, body []byte) []byte // nil: as it comes
+	ask    func(path string, body []byte) []byte // changes what is asked; nil: as it comes
+	next   func()                                // done at the next request, before it goes on
 }
 
 func newProxy(t *testing.T) *proxy {
@@ -65,6 +67,19 @@ func newProxy(t *testing.T) *proxy {
 			defer p.mu.Unlock()
 			r.SetURL(p.to)
 			r.Out.Host = p.to.Host
+			if p.next != nil {
+				p.next()
+				p.next = nil
+			}
+			if p.ask == nil || r.In.Body == nil {
+				return
+			}
+			body, err := io.ReadAll(r.In.Body)
+			if err != nil {
+				return
+			}
+			body = p.ask(r.In.URL.Path, body)
+			r.Out.Body, r.Out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		},
 		ModifyResponse: func(r *http.Response) error {
 			p.mu.Lock()

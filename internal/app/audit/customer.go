@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/protect/evidence"
@@ -58,27 +57,12 @@ func (a *auditor) customer(ctx context.Context, visit *evidence.Visit) {
 // erased erases the canary's recipient as a person, and verifies the certificate
 // with the address and against the log.
 func (a *auditor) erased(ctx context.Context, visit *evidence.Visit) {
-	to, err := address.Parse(a.To)
-	if err != nil {
-		a.saw("customer.erased", Unseen, words(err))
-		return
-	}
 	var certificate json.RawMessage
 	status, err := a.call(ctx, http.MethodPost, "/v1/subjects/erase", map[string]string{"address": a.To, "reason": "audit"}, &certificate)
 	a.good("customer.erased", err == nil && status == http.StatusOK, "the canary's recipient was erased", refusal("it was not erased", status, err))
-	if err != nil || status != http.StatusOK || visit == nil {
-		return
+	if err == nil && status == http.StatusOK {
+		a.certified(ctx, "customer.certified", visit, certificate, a.To)
 	}
-	if visit, err = a.visit(ctx, visit.Seen, nil); err == nil {
-		if err = a.folder.remember(visit.Seen, a.Clock.Now()); err == nil {
-			_, err = visit.Certificate(ctx, certificate)
-		}
-	}
-	if err == nil {
-		_, err = evidence.VerifyCertificate(certificate, evidence.CertificateCheck{Trusted: visit.Seen.Keys, Address: &to})
-	}
-	a.contradiction(err)
-	a.good("customer.certified", err == nil, "the certificate is about that address, and its entry stands in the log", words(err))
 }
 
 // deletionLogged waits until the deletion stands in the log, as the server said.

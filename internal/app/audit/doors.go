@@ -175,6 +175,7 @@ func (a *auditor) tlsOf(ctx context.Context, name string, dial func(context.Cont
 	_, reached, err := try(tls.VersionTLS10, tls.VersionTLS11)
 	if reached {
 		a.good("tls."+name+".old", err != nil, "TLS 1.0 and 1.1 are refused", "TLS 1.0 or 1.1 is still spoken")
+		a.keepsFloor(name, err != nil, try)
 	} else {
 		a.saw("tls."+name+".old", Unseen, "the door did not answer a second time")
 	}

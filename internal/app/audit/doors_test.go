@@ -76,7 +76,7 @@ func TestEveryLookCanFail(t *testing.T) {
 		if careless {
 			config, want = weak, audit.Broken
 		}
-		s := httptest.NewUnstartedServer(page(careless))
+		s := httptest.NewUnstartedServer(page(careless, "1.2"))
 		s.TLS = config.Clone()
 		s.StartTLS()
 		t.Cleanup(s.Close)
@@ -87,6 +87,7 @@ func TestEveryLookCanFail(t *testing.T) {
 		for _, id := range []string{
 			"web.headers", "web.cookies", "web.third_parties", "web.security_txt", "tls.https.old",
 			"smtp.mx.auth", "smtp.submission.auth", "smtp.mx.relay", "smtp.submission.relay", "tls.mx.old", "tls.submission.old",
+			"policy.tls.https", "policy.tls.mx", "policy.tls.submission",
 		} {
 			if got := state(r, id); got != want {
 				t.Errorf("careless %v: %s %s: %s", careless, id, got, r.Text)
@@ -100,10 +101,13 @@ func TestEveryLookCanFail(t *testing.T) {
 	}
 	// A certificate that nobody vouches for, and a door behind which nobody is.
 	other, _ := lab.Certificate(t, "mail.elsewhere.example")
-	s := httptest.NewServer(page(false))
+	s := httptest.NewServer(page(false, "1.3"))
 	t.Cleanup(s.Close)
 	closed := smtpDoorClosed(t)
 	r := run(t, audit.Config{URL: s.URL, Dir: t.TempDir(), Roots: x509.NewCertPool(), Doors: map[string]string{"submission": smtpDoor(t, false, other), "mx": closed}})
+	if state(r, "policy.tls.submission") != audit.Broken { // it speaks TLS 1.2, too
+		t.Error(r.Text)
+	}
 	if state(r, "tls.submission.certificate") != audit.Broken || state(r, "smtp.mx") != audit.Broken || r.Passed {
 		t.Error(r.Text)
 	}
@@ -143,7 +147,7 @@ func smtpDoorClosed(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func page(careless bool) http.Handler {
+func page(careless bool, floor string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if r.URL.Path == "/.well-known/security.txt" {
@@ -153,6 +157,10 @@ func page(careless bool) http.Handler {
 				until = "2020-01-01T00:00:00Z"
 			}
 			fmt.Fprintf(w, "Contact: mailto:security@mail.test\nExpires: %s\n", until)
+			return
+		}
+		if r.URL.Path == "/trust/policy.json" {
+			fmt.Fprintf(w, `{"versions": [{"number": 1, "effective": "2020-01-01T00:00:00Z", "text": "tls: {mx: '1.2', submission: '%s', web: '1.2'}"}]}`, floor)
 			return
 		}
 		if careless {

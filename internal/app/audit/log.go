@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ func (a *auditor) log(ctx context.Context) (*evidence.Visit, error) {
 		}
 	} else if len(a.Keys) > 0 && !among(a.Keys, seen.Keys) {
 		a.saw("evidence.key", Broken, "the key that was believed so far is not among those given")
+	}
+	if a.logged, err = a.folder.policies(seen.Size); err != nil {
+		return nil, err
 	}
 	visit, err := a.visit(ctx, seen, nil)
 	if err != nil {
@@ -89,7 +93,18 @@ func (a *auditor) firstKey(ctx context.Context) ([]evidence.Key, error) {
 // visit follows the log; one that is being written just now is asked again.
 func (a *auditor) visit(ctx context.Context, seen evidence.Seen, leaf func(int64, evidence.Leaf) error) (*evidence.Visit, error) {
 	for tries := 0; ; tries++ {
-		visit, err := evidence.Audit(ctx, a, seen, leaf)
+		found := logged{From: a.logged.From, Versions: maps.Clone(a.logged.Versions)}
+		visit, err := evidence.Audit(ctx, a, seen, func(index int64, l evidence.Leaf) error {
+			found.note(l)
+			if leaf == nil {
+				return nil
+			}
+			return leaf(index, l)
+		})
+		if err == nil { // what did not verify says nothing
+			a.logged = found
+			err = a.folder.keepPolicies(found)
+		}
 		if !fault.Is(err, fault.Unavailable) || tries == 2 {
 			return visit, err
 		}

@@ -58,6 +58,8 @@ var notSeen = []string{
 	"What was never written into the log: a log proves that its entries were not changed, never that there are no others.",
 	"Whether the program that runs is the published one, and what the operator does on the machine beside it.",
 	"Copies made before a deletion: backups, snapshots, mail that was delivered to others.",
+	"What comes to an endpoint after the audit has ended, and to endpoints of other customers.",
+	"Settings of the published policy that do nothing outside: periods, sub-processors, staff, breach and notice times.",
 	"Whether a destroyed key was copied before.",
 	"What other observers are shown: only checkpoints that they kept, given with --held, show a split log.",
 	"Mail, storage and staff access inside: the probes of the server itself look there (mailvow controls check), and they are the operator's.",

@@ -29,6 +29,8 @@ type auditRun struct {
 	Token       string   `help:"A token of a customer of your own, that may send, read and delete messages: a canary is sent." env:"MAILVOW_AUDIT_TOKEN" placeholder:"TOKEN"`
 	From        string   `help:"The canary's sender." placeholder:"ADDRESS"`
 	To          string   `help:"The canary's recipient; its sender, if it is not given." placeholder:"ADDRESS"`
+	Listen      string   `help:"Where to listen for webhooks, as host:port: with --token, mail out, in and erased while it waits is followed to this endpoint of your own. The token needs routes:manage and subjects:manage, too." placeholder:"HOST:PORT"`
+	ListenURL   string   `name:"listen-url" help:"By which address the server reaches that endpoint, if not by http://HOST:PORT." placeholder:"URL"`
 	Erase       bool     `help:"Then erase that recipient as a person, with all that your customer holds of them, and verify the certificate."`
 }
 
@@ -54,9 +56,12 @@ func (c *auditRun) Run(ctx context.Context, t *Terminal) error {
 }
 
 func (c *auditRun) config(t *Terminal) (audit.Config, error) {
-	out := audit.Config{URL: c.URL, Dir: c.Dir, Clock: clock.Wall{}, Token: c.Token, From: c.From, To: c.To, Erase: c.Erase, Doors: map[string]string{}}
+	out := audit.Config{URL: c.URL, Dir: c.Dir, Clock: clock.Wall{}, Token: c.Token, From: c.From, To: c.To, Erase: c.Erase, Listen: c.Listen, ListenURL: c.ListenURL, Doors: map[string]string{}}
 	if c.Token != "" && c.From == "" {
 		return out, fault.Field("from", "With --token, give the canary's sender by --from.")
+	}
+	if c.Listen != "" && c.Token == "" {
+		return out, fault.Field("listen", "With --listen, give the token of a customer of your own by --token.")
 	}
 	var err error
 	if out.Keys, err = parseKeys(c.Key); err != nil {

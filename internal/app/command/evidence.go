@@ -11,6 +11,9 @@ import (
 	"mailvow/internal/app/paper"
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
+	"mailvow/internal/door/admin"
+	"mailvow/internal/product/trust/bundle"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -201,13 +204,14 @@ func (t *Terminal) certificate(r evidence.CertificateReport, asked bool) error {
 }
 
 type evidenceCommands struct {
-	Verify evidenceVerify `cmd:"" help:"Verify an export of the log, or its folder, with no server at hand; exit 1 if it does not hold."`
+	Verify evidenceVerify `cmd:"" help:"Verify an export of the log, its folder, or an auditor's bundle, with no server at hand; exit 1 if it does not hold."`
 	Export evidenceExport `cmd:"" help:"Write the whole log with all its checkpoints as lines of JSON."`
+	Bundle evidenceBundle `cmd:"" help:"Write what an auditor takes home, signed, as ZIP: the log, findings, mapping, policies, documents."`
 }
 
 type evidenceVerify struct {
 	reader
-	File string   `arg:"" help:"The export, or the log's folder."`
+	File string   `arg:"" help:"The export, the log's folder, or a bundle."`
 	Key  []string `help:"A public key that must have signed." placeholder:"KEY"`
 	Held []string `help:"A file with a checkpoint kept from earlier, which the log must hold." placeholder:"FILE" type:"existingfile"`
 }
@@ -231,6 +235,12 @@ func (c *evidenceVerify) Run(ctx context.Context, t *Terminal) error {
 	}
 	if _, err := os.Stat(c.File); err != nil {
 		return fault.Because(fault.NotFound, err, c.File+" is not there.")
+	}
+	if is, err := isBundle(c.File); err != nil || is {
+		if err == nil {
+			err = c.bundle(t, check)
+		}
+		return err
 	}
 	report, err := evidence.VerifyFile(ctx, c.File, check)
 	switch {
@@ -284,4 +294,73 @@ func (c *evidenceExport) Run(ctx context.Context, t *Terminal) (err error) {
 		w = f
 	}
 	return r.Export(ctx, w)
+}
+
+type evidenceBundle struct {
+	where
+	Customer ids.Tenant `help:"The customer whose view it is; without one the operator's." placeholder:"ID"`
+	Out      string     `help:"The file to write; - is standard output." required:"" placeholder:"FILE"`
+}
+
+// Run asks the server for a bundle.
+func (c *evidenceBundle) Run(ctx context.Context, t *Terminal) (err error) {
+	server, err := c.server(t)
+	if err != nil {
+		return err
+	}
+	name := c.Out
+	if name == "-" {
+		name = ""
+	}
+	w, done, err := t.output(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return admin.Stream(ctx, server, admin.EvidenceBundle, admin.BundleOf{Customer: c.Customer}, w)
+}
+
+// isBundle looks at a file's beginning; a folder is none.
+func isBundle(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, fault.Because(fault.NotFound, err, fmt.Sprintf("%s cannot be read: %v.", name, errors.Unwrap(err)))
+	}
+	defer f.Close()
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return false, nil //nolint:nilerr // a folder, or shorter than any bundle: who verifies it says so
+	}
+	return bundle.Is(head), nil
+}
+
+// bundle verifies an auditor's bundle.
+func (c *evidenceVerify) bundle(t *Terminal, check evidence.LogCheck) error {
+	f, err := os.Open(c.File)
+	if err != nil {
+		return fault.Because(fault.NotFound, err, c.File+" cannot be read.")
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fault.Because(fault.Unavailable, err, c.File+" cannot be read.")
+	}
+	report, err := bundle.Verify(f, size, check)
+	switch {
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.Denied), fault.Is(err, fault.Conflict):
+		return t.refused(c.JSON, c.File, err)
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.answer(struct {
+			Valid bool `json:"valid"`
+			bundle.Report
+		}{true, report})
+	}
+	trust := "Compare the key with the one the operator publishes, or give it by --key."
+	if report.Log.KeyTrusted {
+		trust = "It was signed by a key that you trust."
+	}
+	return t.say("The bundle of %s of %s holds: %d files; %d policies and %d findings are those of the log, which has %d entries under %d checkpoints. %s\n  key   %s",
+		report.Manifest.Server, report.Manifest.At.UTC().Format("2006-01-02 15:04 MST"), len(report.Manifest.Files), report.Policies, report.Findings, report.Log.Size, report.Log.Checkpoints, trust, report.Key)
 }

@@ -209,6 +209,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-hoster", s.hoster},
 		probe{"ca-training", s.training},
 		probe{"ca-audits", s.audits},
+		probe{"ca-audit-rights", s.auditRights},
 		probe{"ca-soc2", s.providerReports},
 		probe{"ca-datacentre", s.dataCentres},
 		probe{"cl-authorities", s.authorities},

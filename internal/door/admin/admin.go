@@ -32,6 +32,7 @@ type Parts struct {
 	Onward    Onward
 	Clock     clock.Clock
 	Controls  Controls
+	Bundles   Bundles
 	Backups   Backups
 	Retention Retention
 	Policy    Policy

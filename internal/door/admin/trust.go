@@ -42,6 +42,11 @@ type Controls interface {
 	Assessment(ctx context.Context, s scope.Scope) (json.RawMessage, error)
 }
 
+// Bundles make what an auditor takes home; app does.
+type Bundles interface {
+	Bundle(ctx context.Context, in scope.Scope, by evidence.Actor) (func(io.Writer) error, error)
+}
+
 // Retention is protect/retain.
 type Retention interface {
 	States(ctx context.Context) ([]retain.State, error)
@@ -58,8 +63,14 @@ const (
 	ControlsCheck   Op[Named, pledge.Finding]         = "controls/check" // a stream, one line of JSON each
 	ControlsMap     Op[StandardOf, []control.MapLine] = "controls/map"
 	ControlsExport  Op[struct{}, []byte]              = "controls/export" // a stream
+	EvidenceBundle  Op[BundleOf, []byte]              = "evidence/bundle" // a stream
 	RetentionList   Op[struct{}, []Kept]              = "retention/list"
 )
+
+// BundleOf names a customer whose view it is; zero: the operator's.
+type BundleOf struct {
+	Customer ids.Tenant `json:"customer,omitzero"`
+}
 
 // SubjectRef names a person, within one customer's data or everywhere.
 type SubjectRef struct {
@@ -233,6 +244,16 @@ func (s *Server) controls(mux *http.ServeMux, p Parts) {
 		}
 		_, err = w.Write(append(doc, '\n'))
 		return fault.Wrap(err, "write assessment results")
+	})
+	stream(s, mux, EvidenceBundle, func(ctx context.Context, in BundleOf, w io.Writer) error {
+		if p.Bundles == nil {
+			return absent("evidence bundles")
+		}
+		write, err := p.Bundles.Bundle(ctx, scopeOf(in.Customer), operator())
+		if err != nil {
+			return err
+		}
+		return write(w)
 	})
 	stream(s, mux, ControlsCheck, func(ctx context.Context, in Named, w io.Writer) error {
 		if p.Controls == nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"mailvow/internal/base/ids"
@@ -25,7 +26,7 @@ type Watch interface {
 // RaisedAlert is one line of the board.
 type RaisedAlert struct {
 	ID             string     `json:"id"`
-	Kind           string     `json:"kind" enum:"guessing,probe,retention,backup,space,requests,hold,attestation,finding,scan"`
+	Kind           string     `json:"kind" enum:"guessing,probe,retention,backup,space,requests,hold,attestation,finding,scan,volume,export,role,training,incident,contract,sub_processors"`
 	Text           string     `json:"text"`
 	Runbook        string     `json:"runbook" doc:"What to do."`
 	FirstAt        time.Time  `json:"first_at"`
@@ -79,14 +80,16 @@ func (a *API) acknowledge(ctx context.Context, who Asker, in *ByID) (*raisedOut,
 	return &raisedOut{viewAlert(x)}, nil
 }
 
+// linedOut have lines of their own on the overview, by customer.
+var linedOut = []alert.Kind{alert.Request, alert.Hold, alert.Incident, alert.Contract, alert.Supply}
+
 // onBoard gives the operator's lines of the overview: everything that stands and
 // that nobody has seen yet.
 func (a *API) onBoard(ctx context.Context) ([]Alert, error) {
 	standing, err := a.parts.Alerts.Standing(ctx)
 	var list []Alert
 	for _, x := range standing {
-		// Late requests and holds have lines of their own, by customer.
-		if x.Acknowledged.IsZero() && x.Kind != alert.Request && x.Kind != alert.Hold {
+		if x.Acknowledged.IsZero() && !slices.Contains(linedOut, x.Kind) {
 			list = append(list, Alert{string(x.Kind), x.Text + " " + x.Kind.Runbook()})
 		}
 	}

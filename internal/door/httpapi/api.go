@@ -124,6 +124,7 @@ type Parts struct {
 	Staff     Staff
 	Incidents Incidents
 	Controls  Controls
+	Bundles   Bundles
 	Backups   BackupState
 	Inventory *inventory.Inventory
 	Retention Retention

@@ -95,7 +95,7 @@ func (a *API) seeNotice(ctx context.Context, who Asker, in *seeIn) (*nothing, er
 		role = evidence.ByOwner
 	case access.Operator:
 		role = evidence.ByOperator
-	case access.Admin, access.Developer, access.Viewer:
+	case access.Admin, access.Developer, access.Viewer, access.Auditor:
 	}
 	return nil, a.parts.Notices.See(ctx, who.Tenant, of, in.Number, in.Body.Accept, role)
 }

@@ -65,7 +65,7 @@ var reading = map[string][]string{
 	"list-customers": {}, "create-customer": {}, "get-customer": {}, "change-customer": {},
 	"list-domains": {}, "create-domain": {}, "get-domain": {}, "check-domain": {}, "delete-domain": {},
 	"get-overview": {}, "watch-counts": {},
-	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {},
+	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {}, "get-evidence-bundle": {},
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
 	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {},
 	"get-termination": {}, "order-termination": {}, "undo-termination": {}, "list-terminations": {}, "export-customer": {reads.Any},

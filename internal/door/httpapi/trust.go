@@ -128,6 +128,7 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "restrict-subject", method: http.MethodPost, path: "/v1/subjects/restrict", summary: "Stop all processing of a person's data but storage", tag: tag, needs: p, quiet: true}, a.restrictSubject)
 	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
 	a.controlRoutes()
+	a.bundleRoutes()
 	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
 	register(a, op{id: "get-backups", method: http.MethodGet, path: "/v1/backups", summary: "How backups stand: the newest, the last restore that was tried, what is overdue", tag: "controls", needs: access.PlatformRead}, a.getBackups)
 	register(a, op{id: "list-retention", method: http.MethodGet, path: "/v1/retention", summary: "What was purged, what is due, and what could not be purged", tag: "controls", needs: access.PlatformRead}, a.listRetention)

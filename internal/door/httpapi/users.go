@@ -18,33 +18,36 @@ type User struct {
 	Customer    string     `json:"customer"`
 	Email       string     `json:"email"`
 	Name        string     `json:"name"`
-	Role        string     `json:"role" enum:"operator,owner,admin,developer,viewer"`
+	Role        string     `json:"role" enum:"operator,owner,admin,developer,viewer,auditor"`
 	State       string     `json:"state" enum:"active,suspended"`
 	HasPassword bool       `json:"has_password"`
 	CreatedAt   time.Time  `json:"created_at"`
 	LastSeenAt  *time.Time `json:"last_seen_at" doc:"When they last signed in."`
+	Until       *time.Time `json:"until" doc:"When an auditor's access ends; null of all others."`
 }
 
 type userOut struct{ Body User }
 
 type newUser struct {
 	Body struct {
-		Email    string `json:"email" maxLength:"254"`
-		Name     string `json:"name" minLength:"1" maxLength:"200"`
-		Role     string `json:"role" enum:"operator,owner,admin,developer,viewer"`
-		Password string `json:"password,omitempty" maxLength:"1024" doc:"Without one, the user signs in by one-time links."`
-		Customer string `json:"customer,omitempty" maxLength:"64" doc:"For the operator: whose user this is."`
+		Email    string    `json:"email" maxLength:"254"`
+		Name     string    `json:"name" minLength:"1" maxLength:"200"`
+		Role     string    `json:"role" enum:"operator,owner,admin,developer,viewer,auditor"`
+		Password string    `json:"password,omitempty" maxLength:"1024" doc:"Without one, the user signs in by one-time links."`
+		Customer string    `json:"customer,omitempty" maxLength:"64" doc:"For the operator: whose user this is."`
+		Until    time.Time `json:"until,omitzero" doc:"For an auditor: when the access ends, within a year."`
 	}
 }
 
 type changeUser struct {
 	ByID
 	Body struct {
-		Email    *string `json:"email,omitempty" maxLength:"254"`
-		Name     *string `json:"name,omitempty" maxLength:"200"`
-		Role     *string `json:"role,omitempty" enum:"operator,owner,admin,developer,viewer"`
-		State    *string `json:"state,omitempty" enum:"active,suspended"`
-		Password *string `json:"password,omitempty" maxLength:"1024"`
+		Email    *string    `json:"email,omitempty" maxLength:"254"`
+		Name     *string    `json:"name,omitempty" maxLength:"200"`
+		Role     *string    `json:"role,omitempty" enum:"operator,owner,admin,developer,viewer,auditor"`
+		State    *string    `json:"state,omitempty" enum:"active,suspended"`
+		Password *string    `json:"password,omitempty" maxLength:"1024"`
+		Until    *time.Time `json:"until,omitempty" doc:"For an auditor: another end."`
 	}
 }
 
@@ -69,7 +72,7 @@ func (a *API) userRoutes() {
 func viewUser(u access.User) User {
 	return User{
 		ID: u.ID.String(), Customer: u.Tenant.String(), Email: u.Email.Text(), Name: u.Name, Role: string(u.Role), State: string(u.State),
-		HasPassword: u.HasPassword, CreatedAt: u.Created.UTC(), LastSeenAt: when(u.Seen),
+		HasPassword: u.HasPassword, CreatedAt: u.Created.UTC(), LastSeenAt: when(u.Seen), Until: when(u.Until),
 	}
 }
 
@@ -89,7 +92,7 @@ func (a *API) createUser(ctx context.Context, who Asker, in *newUser) (*userOut,
 		return nil, err
 	}
 	u, err := a.parts.Access.AddUser(ctx, who.Principal, access.NewUser{
-		Tenant: whose, Email: to, Name: in.Body.Name, Role: access.Role(in.Body.Role), Password: in.Body.Password,
+		Tenant: whose, Email: to, Name: in.Body.Name, Role: access.Role(in.Body.Role), Password: in.Body.Password, Until: in.Body.Until,
 	})
 	if err != nil {
 		return nil, err
@@ -137,7 +140,7 @@ func (a *API) changeUser(ctx context.Context, who Asker, in *changeUser) (*userO
 	if err != nil {
 		return nil, err
 	}
-	change := access.UserChange{Name: in.Body.Name, Role: (*access.Role)(in.Body.Role), State: (*access.UserState)(in.Body.State), Password: in.Body.Password}
+	change := access.UserChange{Name: in.Body.Name, Role: (*access.Role)(in.Body.Role), State: (*access.UserState)(in.Body.State), Password: in.Body.Password, Until: in.Body.Until}
 	if in.Body.Email != nil {
 		to, err := addressAt("email", *in.Body.Email)
 		if err != nil {

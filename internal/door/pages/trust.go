@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -44,10 +45,13 @@ type PublicControl struct {
 
 // PublicPolicy is one version of the policy.
 type PublicPolicy struct {
-	Number                          int
-	Effective, Published, Withdrawn time.Time
-	Note, Text                      string
-	Changes                         []string // against the version before
+	Number    int       `json:"number"`
+	Effective time.Time `json:"effective"`
+	Published time.Time `json:"published"`
+	Withdrawn time.Time `json:"withdrawn,omitzero"`
+	Note      string    `json:"note"`
+	Text      string    `json:"text"`    // as it stands in the evidence log by its SHA-256
+	Changes   []string  `json:"changes"` // against the version before
 }
 
 // SecurityText is what security.txt says beside its own contact (RFC 9116).
@@ -99,6 +103,7 @@ func NewTrust(p TrustParts) (*Trust, error) {
 	mux.HandleFunc("GET /trust/feed.atom", t.feed)
 	mux.HandleFunc("GET /trust/controls", t.controls)
 	mux.HandleFunc("GET /trust/policy", t.policies)
+	mux.HandleFunc("GET /trust/policy.json", t.policyTexts)
 	mux.HandleFunc("GET /trust/contact", func(w http.ResponseWriter, r *http.Request) {
 		t.contact(w, http.StatusOK, inquiry{Kind: request.Kind(r.URL.Query().Get("about"))})
 	})
@@ -372,4 +377,21 @@ func (t *Trust) policies(w http.ResponseWriter, r *http.Request) {
 		List []PublicPolicy
 		Now  time.Time
 	}{list, t.Clock.Now()})
+}
+
+// policyTexts gives every version for programs: an auditor holds the texts against
+// the evidence log, and what they say against what is seen.
+func (t *Trust) policyTexts(w http.ResponseWriter, r *http.Request) {
+	list, err := t.Policies(r.Context())
+	if err != nil {
+		t.refuse(w, r, err)
+		return
+	}
+	out, err := json.Marshal(map[string]any{"versions": list})
+	if err != nil {
+		t.refuse(w, r, fault.Because(fault.Internal, err, ""))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(out) // the peer went
 }

@@ -40,7 +40,7 @@ func (s *session) auth(ctx context.Context, arg []byte) {
 		s.no(becauseSyntax, 504, "5.5.4", "The mechanism is not offered; EHLO lists those that are.")
 		return
 	}
-	s.authenticated(mechanism, known, r, err)
+	s.authenticated(ctx, mechanism, known, r, err)
 }
 
 // mayAuth holds AUTH to its place in the conversation and to the limits.
@@ -66,7 +66,7 @@ func (s *session) mayAuth() bool {
 }
 
 // authenticated answers the end of an exchange.
-func (s *session) authenticated(mechanism string, known Identity, r *reply.Reply, err error) {
+func (s *session) authenticated(ctx context.Context, mechanism string, known Identity, r *reply.Reply, err error) {
 	result := "failed"
 	defer func() { s.server.meter.auth.WithLabelValues(mechanism, result).Inc() }()
 	switch {
@@ -77,11 +77,11 @@ func (s *session) authenticated(mechanism string, known Identity, r *reply.Reply
 		s.no(becauseSyntax, 501, "5.5.2", text)
 	case fault.Is(err, fault.Unauthenticated), fault.Is(err, fault.Denied):
 		text, _ := fault.Public(err)
-		s.failed(reply.New(535, "5.7.8", text))
+		s.failed(ctx, reply.New(535, "5.7.8", text))
 	case err != nil:
 		s.unreadable(err)
 	case r != nil && r.Permanent():
-		s.failed(*r)
+		s.failed(ctx, *r)
 	case r != nil:
 		s.refuse(becauseAuth, *r)
 	default:
@@ -92,8 +92,11 @@ func (s *session) authenticated(mechanism string, known Identity, r *reply.Reply
 }
 
 // failed counts a wrong credential.
-func (s *session) failed(r reply.Reply) {
+func (s *session) failed(ctx context.Context, r reply.Reply) {
 	s.server.callers.failed(s.caller)
+	if s.server.cfg.Refused != nil {
+		s.server.cfg.Refused(ctx, s.peer.IP.String())
+	}
 	s.failures++
 	if s.failures >= maxFailures {
 		r = reply.New(421, "4.7.0", "Too many failed attempts; check the user name and the password.")

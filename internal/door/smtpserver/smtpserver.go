@@ -14,6 +14,7 @@
 package smtpserver
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -58,6 +59,9 @@ type Config struct {
 	// Extensions is what is offered; zero means DefaultExtensions. STARTTLS, AUTH
 	// and REQUIRETLS are offered only where the session's state allows it.
 	Extensions smtp.Offers
+
+	// Refused hears of each wrong credential and of who showed it; nil: nobody does.
+	Refused func(ctx context.Context, origin string)
 
 	Backend Backend
 	Clock   clock.Clock

@@ -13,6 +13,7 @@ import (
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
@@ -171,6 +172,20 @@ func (t *Tally) Series(ctx context.Context, s scope.Scope, from time.Time, step 
 		return nil
 	})
 	return points, fault.Wrap(err, "read counts")
+}
+
+// Busy gives the customers that had at least so many messages accepted since a
+// moment, with how many.
+func (t *Tally) Busy(ctx context.Context, since time.Time, least int64) (map[ids.Tenant]int64, error) {
+	out := map[ids.Tenant]int64{}
+	err := t.set.Each(ctx, "busy", []any{since.Unix() / 60, int64(history.Accepted), least}, func(scan func(...any) error) error {
+		var id ids.Tenant
+		var n int64
+		err := scan(&id, &n)
+		out[id] = n
+		return err
+	})
+	return out, fault.Wrap(err, "look who sends much")
 }
 
 func (p *Point) add(k history.Kind, n int64) {

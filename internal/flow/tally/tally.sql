@@ -18,5 +18,9 @@ on conflict (tenant, minute, kind) do update set n = tally.n + excluded.n
 select (minute - $3) / $4, kind, sum(n) from tally
 where minute >= $3 and minute < $5 and ($1 = 1 or tenant = $2) group by 1, 2
 
+-- The customers with at least so many of a kind since a minute.
+-- query: busy
+select tenant, sum(n) from tally where minute >= $1 and kind = $2 group by tenant having sum(n) >= $3 order by tenant
+
 -- query: purge
 delete from tally where minute < $1 and ($2 = 1 or tenant = $3)

@@ -8,12 +8,14 @@ create table access_user (
   email_hash blob not null unique,
   sealed     blob not null,              -- e-mail address and name
   password   text not null,              -- Argon2id in PHC form, or empty
-  role       text not null check (role in ('operator', 'owner', 'admin', 'developer', 'viewer')),
+  role       text not null check (role in ('operator', 'owner', 'admin', 'developer', 'viewer', 'auditor')),
   state      text not null check (state in ('active', 'suspended')),
   created    int not null,
   changed    int not null,
   seen       int not null,
-  check (role <> 'operator' or tenant = 1)
+  until      int not null,              -- when an auditor's access ends; 0: it does not
+  check (role <> 'operator' or tenant = 1),
+  check ((role = 'auditor') = (until > 0))
 );
 create index access_user_tenant on access_user (tenant, id);
 create table access_session (
@@ -56,23 +58,23 @@ create table access_credential (
 create index access_credential_tenant on access_credential (tenant, id);
 
 -- query: add_user
-insert into access_user (id, tenant, email_hash, sealed, password, role, state, created, changed, seen)
-values ($1, $2, $3, $4, $5, $6, 'active', $7, $7, 0) on conflict (email_hash) do nothing
+insert into access_user (id, tenant, email_hash, sealed, password, role, state, created, changed, seen, until)
+values ($1, $2, $3, $4, $5, $6, 'active', $7, $7, 0, $8) on conflict (email_hash) do nothing
 
 -- query: user
-select id, tenant, sealed, password, role, state, created, seen from access_user
+select id, tenant, sealed, password, role, state, created, seen, until from access_user
 where id = $3 and ($1 = 1 or tenant = $2)
 
 -- query: user_by_email
-select id, tenant, sealed, password, role, state, created, seen from access_user
+select id, tenant, sealed, password, role, state, created, seen, until from access_user
 where email_hash = $3 and ($1 = 1 or tenant = $2)
 
 -- query: users
-select id, tenant, sealed, password, role, state, created, seen from access_user
+select id, tenant, sealed, password, role, state, created, seen, until from access_user
 where ($1 = 1 or tenant = $2) and id < $3 order by id desc limit $4
 
 -- query: change_user
-update access_user set email_hash = $4, sealed = $5, password = $6, role = $7, state = $8, changed = $9
+update access_user set email_hash = $4, sealed = $5, password = $6, role = $7, state = $8, changed = $9, until = $10
 where id = $3 and ($1 = 1 or tenant = $2)
 
 -- query: rehash
@@ -92,7 +94,7 @@ select count(*) from access_user where tenant = $1 and role = $2 and state = 'ac
 insert into access_session (id, hash, user_id, created, seen, until) values ($1, $2, $3, $4, $4, $5)
 
 -- query: session
-select s.id, s.seen, s.until, u.id, u.tenant, u.role from access_session s
+select s.id, s.seen, s.until, u.id, u.tenant, u.role, u.until from access_session s
 join access_user u on u.id = s.user_id where s.hash = $1 and u.state = 'active'
 
 -- query: seen_session
@@ -111,7 +113,7 @@ delete from access_session where until <= $1 or seen <= $2
 insert into access_link (hash, user_id, until) values ($1, $2, $3)
 
 -- query: link
-select l.until, u.id, u.tenant, u.role from access_link l
+select l.until, u.id, u.tenant, u.role, u.until from access_link l
 join access_user u on u.id = l.user_id where l.hash = $1 and u.state = 'active'
 
 -- query: use_link

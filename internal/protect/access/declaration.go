@@ -43,7 +43,7 @@ var Declaration = pledge.Declaration{
 		},
 	},
 	Places: slices.Concat(
-		pledge.Columns("users", false, "access_user", "id", "tenant", "email_hash", "password", "role", "state", "created", "changed", "seen"),
+		pledge.Columns("users", false, "access_user", "id", "tenant", "email_hash", "password", "role", "state", "created", "changed", "seen", "until"),
 		pledge.Columns("users", true, "access_user", "sealed"),
 		pledge.Columns("sessions", false, "access_session", "id", "hash", "user_id", "created", "seen", "until"),
 		pledge.Columns("sessions", false, "access_link", "hash", "user_id", "until"),

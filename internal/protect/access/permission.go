@@ -43,6 +43,7 @@ const (
 	GrantsTake         Permission = "grants:take"      // of staff: open personal data for a time and a reason
 	IncidentsRead      Permission = "incidents:read"   // breaches: a customer the notices that concern it
 	IncidentsManage    Permission = "incidents:manage"
+	AuditRead          Permission = "audit:read"    // what auditors sample from: lists of a period, reviews of access, the bundle
 	LawfulManage       Permission = "lawful:manage" // the register of authorities' requests, and what they are given
 )
 
@@ -53,7 +54,7 @@ var permissions = []Permission{
 	NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
 	CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, PlatformRead, PlatformManage,
 	AssuranceRead, AssuranceManage, GrantsTake, LawfulManage,
-	IncidentsRead, IncidentsManage,
+	IncidentsRead, IncidentsManage, AuditRead,
 }
 
 // Permissions gives the closed list.
@@ -79,10 +80,13 @@ const (
 	Admin     Role = "admin"
 	Developer Role = "developer"
 	Viewer    Role = "viewer"
+	// Auditor is somebody whom a customer or the operator appoints until a date: they
+	// see what shows compliance and nothing of anybody's mail.
+	Auditor Role = "auditor"
 )
 
 // Roles gives the closed list, the mightiest first.
-func Roles() []Role { return []Role{Operator, Owner, Admin, Developer, Viewer} }
+func Roles() []Role { return []Role{Operator, Owner, Admin, Developer, Viewer, Auditor} }
 
 // Scope is what a token may be used for.
 type Scope string
@@ -127,19 +131,23 @@ var roleTable = map[Role]Grants{
 		MessagesRead, MessagesDelete, OverviewRead, QueueRead, QueueManage, DomainsRead, DomainsManage,
 		RoutesRead, RoutesManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage,
 		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, ContractEnd, PlatformRead, PlatformManage, LawfulManage,
-		IncidentsRead, IncidentsManage)),
+		IncidentsRead, IncidentsManage, AuditRead)),
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,
-		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, IncidentsRead),
+		CaughtRead, CaughtManage, EvidenceRead, PolicyRead, PolicyManage, ContractEnd, ContractExport, IncidentsRead, AuditRead),
 	Admin: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
-		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead, IncidentsRead),
+		UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, CaughtRead, CaughtManage, EvidenceRead, PolicyRead, IncidentsRead, AuditRead),
 	Developer: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, OverviewRead,
 		QueueRead, DomainsRead, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		SuppressionsRead, CaughtRead, CaughtManage, PolicyRead),
-	Viewer: own(SessionOwn, MessagesRead, OverviewRead, QueueRead, DomainsRead, RoutesRead, SuppressionsRead, PolicyRead),
+	Viewer:  own(SessionOwn, MessagesRead, OverviewRead, QueueRead, DomainsRead, RoutesRead, SuppressionsRead, PolicyRead),
+	Auditor: own(SessionOwn, EvidenceRead, PolicyRead, IncidentsRead, AuditRead),
 }
+
+// platformAudit is what an auditor of the platform may besides.
+var platformAudit = join(own(AssuranceRead), all(EvidenceRead, AuditRead))
 
 // scopeTable is the second half: what a token with a scope may do.
 var scopeTable = map[Scope]Grants{
@@ -153,10 +161,10 @@ var scopeTable = map[Scope]Grants{
 	ScopeSuppressionsManage: own(SuppressionsRead, SuppressionsManage),
 	ScopeUsersManage:        own(UsersRead, UsersManage),
 	ScopeSubjectsManage:     own(SubjectsManage),
-	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead, IncidentsRead),
+	ScopeEvidenceRead:       own(EvidenceRead, PolicyRead, IncidentsRead, AuditRead),
 	ScopePolicyManage:       own(PolicyRead, PolicyManage),
 	ScopeContractEnd:        own(ContractEnd, ContractExport),
-	ScopePlatformRead:       all(PlatformRead, OverviewRead, QueueRead, DomainsRead, EvidenceRead),
+	ScopePlatformRead:       all(PlatformRead, OverviewRead, QueueRead, DomainsRead, EvidenceRead, AuditRead),
 	ScopePlatformManage:     all(PlatformRead, PlatformManage, QueueRead, QueueManage, UsersRead, UsersManage, ContractEnd, IncidentsRead, IncidentsManage),
 }
 

@@ -10,6 +10,7 @@ package access
 import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/protect/tenant"
 )
 
 // Principal is who is asking. The zero Principal is nobody and may do nothing.
@@ -25,13 +26,17 @@ type Principal struct {
 }
 
 // ForRole makes the principal of a signed-in user.
-func ForRole(tenant ids.Tenant, user ids.User, session ids.Session, role Role) Principal {
-	return Principal{Tenant: tenant, User: user, Session: session, Role: role, grants: OfRole(role)}
+func ForRole(of ids.Tenant, user ids.User, session ids.Session, role Role) Principal {
+	p := Principal{Tenant: of, User: user, Session: session, Role: role, grants: OfRole(role)}
+	if role == Auditor && of == tenant.Platform {
+		p.grants = join(p.grants, platformAudit)
+	}
+	return p
 }
 
 // ForToken makes the principal of a token.
-func ForToken(tenant ids.Tenant, token ids.Token, user ids.User, scopes ...Scope) Principal {
-	return Principal{Tenant: tenant, Token: token, User: user, Scopes: scopes, grants: OfScopes(scopes...)}
+func ForToken(of ids.Tenant, token ids.Token, user ids.User, scopes ...Scope) Principal {
+	return Principal{Tenant: of, Token: token, User: user, Scopes: scopes, grants: OfScopes(scopes...)}
 }
 
 // Known reports whether anybody is asking at all.

@@ -27,7 +27,7 @@ func (s *Store) SignIn(ctx context.Context, email address.Address, password stri
 	if err != nil {
 		return "", Principal{}, fault.Wrap(err, "check a password")
 	}
-	if !ok || u.State != UserActive {
+	if !ok || u.State != UserActive || u.Over(s.Clock.Now()) {
 		return "", Principal{}, wrongSignIn()
 	}
 	if stale {
@@ -88,8 +88,9 @@ func (s *Store) SignInByLink(ctx context.Context, link string) (secret string, p
 	var user ids.User
 	var in ids.Tenant
 	var role Role
-	err = s.set.One(ctx, "link", []any{hash}, &until, &user, &in, &role)
-	if fault.Is(err, fault.NotFound) {
+	var ends int64
+	err = s.set.One(ctx, "link", []any{hash}, &until, &user, &in, &role, &ends)
+	if fault.Is(err, fault.NotFound) || err == nil && (User{Until: moment(ends)}).Over(s.Clock.Now()) {
 		return "", Principal{}, wrongSignIn()
 	}
 	if err != nil {
@@ -148,7 +149,8 @@ func (s *Store) Session(ctx context.Context, secret string) (Principal, error) {
 	var user ids.User
 	var in ids.Tenant
 	var role Role
-	err = s.set.One(ctx, "session", []any{hash}, &id, &seen, &until, &user, &in, &role)
+	var ends int64
+	err = s.set.One(ctx, "session", []any{hash}, &id, &seen, &until, &user, &in, &role, &ends)
 	if fault.Is(err, fault.NotFound) {
 		return Principal{}, over
 	}
@@ -156,7 +158,7 @@ func (s *Store) Session(ctx context.Context, secret string) (Principal, error) {
 		return Principal{}, fault.Wrap(err, "find a session")
 	}
 	now := s.Clock.Now()
-	if !now.Before(until) || now.Sub(seen) >= s.Limits.Idle {
+	if !now.Before(until) || now.Sub(seen) >= s.Limits.Idle || (User{Until: moment(ends)}).Over(now) {
 		return Principal{}, over
 	}
 	if err := s.Tenants.Enters(ctx, in); err != nil {

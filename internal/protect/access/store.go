@@ -45,6 +45,9 @@ type Config struct {
 	// Networks lets a network be a credential. Off unless the operator says so:
 	// who owns an address today may not own it tomorrow.
 	Networks bool
+	// Risen hears of a user who may do more than before; was is "" for a new one.
+	// Nil: nobody does.
+	Risen func(ctx context.Context, by Principal, u User, was Role)
 }
 
 // Store keeps who may come in.

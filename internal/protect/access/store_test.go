@@ -413,3 +413,52 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	}
 }
+
+// TestAuditorEnds: an auditor's access has an end within a year, and on its date
+// the open session, the password and a link are over.
+func TestAuditorEnds(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx, in, now := t.Context(), scope.Tenant(b.acme), b.clock.Now()
+		add := func(r Role, until time.Time) (User, error) {
+			return b.AddUser(ctx, House(), NewUser{Tenant: b.acme, Email: mail(t, "auditor@example.com"), Name: "A", Role: r, Password: "a long password", Until: until})
+		}
+		for _, bad := range []struct {
+			role  Role
+			until time.Time
+		}{{Auditor, time.Time{}}, {Auditor, now.AddDate(2, 0, 0)}, {Viewer, now.AddDate(0, 1, 0)}} {
+			_, err := add(bad.role, bad.until)
+			want(t, err, fault.Invalid, string(bad.role)+" until "+bad.until.String())
+		}
+		u, err := add(Auditor, now.Add(3*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret, p, err := b.SignIn(ctx, u.Email, "a long password")
+		if err != nil || p.Role != Auditor {
+			t.Fatal(p, err)
+		}
+		link, _, err := b.Link(ctx, House(), in, u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.clock.Wind(time.Hour)
+		sooner := now.Add(2 * time.Hour)
+		if u, err = b.ChangeUser(ctx, House(), in, u.ID, UserChange{Until: &sooner}); err != nil || !u.Until.Equal(sooner) {
+			t.Fatal(u, err)
+		}
+		if _, err := b.Session(ctx, secret); err != nil {
+			t.Error("before its date:", err)
+		}
+		b.clock.Wind(time.Hour)
+		_, err = b.Session(ctx, secret)
+		want(t, err, fault.Unauthenticated, "the session on the date")
+		_, _, err = b.SignIn(ctx, u.Email, "a long password")
+		want(t, err, fault.Unauthenticated, "the password on the date")
+		_, _, err = b.SignInByLink(ctx, link)
+		want(t, err, fault.Unauthenticated, "a link on the date")
+		viewer := Viewer
+		if u, err = b.ChangeUser(ctx, House(), in, u.ID, UserChange{Role: &viewer}); err != nil || !u.Until.IsZero() {
+			t.Error("who is no auditor any more has no end:", u, err)
+		}
+	})
+}

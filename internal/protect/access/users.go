@@ -29,8 +29,12 @@ type User struct {
 	HasPassword bool
 	Created     time.Time
 	Seen        time.Time // zero if never
+	Until       time.Time // when an auditor's access ends; zero of all others
 	phc         string
 }
+
+// Over reports that the user's access has ended.
+func (u User) Over(now time.Time) bool { return !u.Until.IsZero() && !now.Before(u.Until) }
 
 // UserState says whether a user may sign in.
 type UserState string
@@ -49,6 +53,7 @@ type NewUser struct {
 	Name     string
 	Role     Role
 	Password string
+	Until    time.Time // of an auditor, a year away at most
 }
 
 // UserChange is what may change; nil leaves a field as it is.
@@ -58,6 +63,7 @@ type UserChange struct {
 	Role     *Role
 	State    *UserState
 	Password *string
+	Until    *time.Time
 }
 
 // House is the principal of the command line and of the first start: whoever
@@ -86,11 +92,27 @@ func checkName(name string) (string, error) {
 func mayAssign(by Principal, in ids.Tenant, r Role) error {
 	switch {
 	case !slices.Contains(Roles(), r):
-		return fault.Field("role", "The role is operator, owner, admin, developer or viewer.")
-	case (r == Operator) != (in == tenant.Platform):
-		return fault.Field("role", "The platform's own users are operators, and nobody else's are.")
+		return fault.Field("role", "The role is operator, owner, admin, developer, viewer or auditor.")
+	case r != Auditor && (r == Operator) != (in == tenant.Platform):
+		return fault.Field("role", "The platform's own users are operators or auditors, and nobody else's are operators.")
 	case !by.Grants().Covers(OfRole(r)):
 		return fault.New(fault.Denied, "You cannot give a role that may do more than you.")
+	}
+	return nil
+}
+
+// longestAudit is how far away the end of an auditor's access may be.
+const longestAudit = 366 * 24 * time.Hour
+
+// checkUntil holds that an auditor's access has an end, and nobody else's.
+func (s *Store) checkUntil(r Role, until time.Time) error {
+	switch {
+	case r != Auditor && !until.IsZero():
+		return fault.Field("until", "Only an auditor's access has an end; suspend or remove other users.")
+	case r == Auditor && until.IsZero():
+		return fault.Field("until", "An auditor's access ends on a date: say when.")
+	case until.After(s.Clock.Now().Add(longestAudit)):
+		return fault.Field("until", "An auditor's access ends within a year.")
 	}
 	return nil
 }
@@ -108,7 +130,10 @@ func (s *Store) AddUser(ctx context.Context, by Principal, n NewUser) (User, err
 	if n.Email.IsNull() {
 		return User{}, fault.Field("email", "A user needs an e-mail address.")
 	}
-	u := User{ID: ids.New[ids.User](s.IDs), Tenant: n.Tenant, Email: n.Email, Name: name, Role: n.Role, State: UserActive, Created: s.Clock.Now()}
+	if err := s.checkUntil(n.Role, n.Until); err != nil {
+		return User{}, err
+	}
+	u := User{ID: ids.New[ids.User](s.IDs), Tenant: n.Tenant, Email: n.Email, Name: name, Role: n.Role, State: UserActive, Created: s.Clock.Now(), Until: n.Until}
 	if n.Password != "" {
 		if u.phc, err = s.Passwords.Hash(ctx, n.Password); err != nil {
 			return User{}, err
@@ -121,13 +146,24 @@ func (s *Store) AddUser(ctx context.Context, by Principal, n NewUser) (User, err
 	}
 	err = s.DB.Change(ctx, "add a user", func(tx *db.Tx) error {
 		u.Created = tx.Now()
-		n, err := tx.Do(ctx, s.set, "add_user", u.ID, u.Tenant, hash, blob, u.phc, u.Role, tx.Now())
+		n, err := tx.Do(ctx, s.set, "add_user", u.ID, u.Tenant, hash, blob, u.phc, u.Role, tx.Now(), stamp(u.Until))
 		if err == nil && n == 0 {
 			err = &fault.Error{Kind: fault.Conflict, Field: "email", Text: "A user with this e-mail address exists already."}
 		}
 		return err
 	})
+	if err == nil {
+		s.risen(ctx, by, u, "")
+	}
 	return u, fault.Wrap(err, "add a user")
+}
+
+// risen tells of a user who is mightier than before.
+func (s *Store) risen(ctx context.Context, by Principal, u User, was Role) {
+	higher := was == "" || slices.Index(Roles(), u.Role) < slices.Index(Roles(), was)
+	if s.Risen != nil && higher {
+		s.Risen(ctx, by, u, was)
+	}
 }
 
 func (s *Store) sealUser(u User) (hash [16]byte, blob []byte, err error) {
@@ -181,8 +217,8 @@ func (s *Store) Users(ctx context.Context, in scope.Scope, before ids.User, limi
 func (s *Store) readUser(scan func(...any) error) (User, error) {
 	var u User
 	var blob []byte
-	var seen int64
-	if err := scan(&u.ID, &u.Tenant, &blob, &u.phc, &u.Role, &u.State, &u.Created, &seen); err != nil {
+	var seen, until int64
+	if err := scan(&u.ID, &u.Tenant, &blob, &u.phc, &u.Role, &u.State, &u.Created, &seen, &until); err != nil {
 		return User{}, err
 	}
 	var p personal
@@ -191,6 +227,7 @@ func (s *Store) readUser(scan func(...any) error) (User, error) {
 	}
 	email, err := address.Parse(p.Email)
 	u.Email, u.Name, u.HasPassword, u.Seen = email, p.Name, u.phc != "", moment(seen)
+	u.Until = moment(until)
 	return u, fault.Wrap(err, "read a user's address")
 }
 
@@ -200,6 +237,14 @@ func moment(us int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(us).UTC()
+}
+
+// stamp writes a time that may not be set.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // ChangeUser changes a user of the scope. A new password, role or suspension
@@ -228,7 +273,7 @@ func (s *Store) ChangeUser(ctx context.Context, by Principal, in scope.Scope, id
 		if taken, err := s.emailTaken(ctx, tx, hash, id); err != nil || taken {
 			return orConflict(err)
 		}
-		n, err := tx.Do(ctx, s.set, "change_user", all, own, id, hash, blob, u.phc, u.Role, u.State, tx.Now())
+		n, err := tx.Do(ctx, s.set, "change_user", all, own, id, hash, blob, u.phc, u.Role, u.State, tx.Now(), stamp(u.Until))
 		if err := mustFind(n, err, "There is no such user."); err != nil {
 			return err
 		}
@@ -237,6 +282,9 @@ func (s *Store) ChangeUser(ctx context.Context, by Principal, in scope.Scope, id
 		}
 		return s.endSessions(ctx, tx, id)
 	})
+	if err == nil {
+		s.risen(ctx, by, u, was.Role)
+	}
 	return u, fault.Wrap(err, "change a user")
 }
 
@@ -264,7 +312,15 @@ func (s *Store) applyChange(ctx context.Context, by Principal, u *User, c UserCh
 		if err := mayAssign(by, u.Tenant, *c.Role); err != nil {
 			return err
 		}
-		u.Role = *c.Role
+		if u.Role = *c.Role; u.Role != Auditor {
+			u.Until = time.Time{}
+		}
+	}
+	if c.Until != nil {
+		u.Until = *c.Until
+	}
+	if err := s.checkUntil(u.Role, u.Until); err != nil {
+		return err
 	}
 	if c.State != nil {
 		if *c.State != UserActive && *c.State != UserSuspended {
@@ -285,8 +341,8 @@ func (s *Store) emailTaken(ctx context.Context, tx *db.Tx, hash [16]byte, id ids
 	taken := false
 	err := tx.Each(ctx, s.set, "user_by_email", []any{1, 0, hash}, func(scan func(...any) error) error {
 		var other ids.User
-		var rest [7]any
-		err := scan(&other, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4], &rest[5], &rest[6])
+		var rest [8]any
+		err := scan(&other, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4], &rest[5], &rest[6], &rest[7])
 		taken = other != id
 		return err
 	})

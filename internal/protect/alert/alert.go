@@ -57,6 +57,13 @@ const (
 	Attestation Kind = "attestation" // one ends or has ended
 	Finding     Kind = "finding"     // one is past its deadline
 	Scan        Kind = "scan"        // vulnerability data is too old
+	Volume      Kind = "volume"      // a customer sends far more than ever
+	Export      Kind = "export"      // somebody reads very much
+	Role        Kind = "role"        // somebody may do more than before
+	Training    Kind = "training"    // one of the operator's people lacks an attestation that the policy advises
+	Incident    Kind = "incident"    // a clock of one runs out, or a notice lacks something
+	Contract    Kind = "contract"    // data that was to be gone at a contract's end is not
+	Supply      Kind = "sub_processors"
 )
 
 var runbook = map[Kind]string{
@@ -70,6 +77,13 @@ var runbook = map[Kind]string{
 	Attestation: "Renew it and enter the new one: mailvow attestation add.",
 	Finding:     "mailvow finding list; mend it, or say why it is none.",
 	Scan:        "Import a fresh file of osv.dev: mailvow vulnerabilities import FILE.",
+	Volume:      "Look what is sent: mailvow message list --customer. Ask the customer; if a credential was stolen, mailvow queue pause --customer, then take the credential away.",
+	Export:      "mailvow incident scope --token or --user with the times says what was read, of whom. If it was not meant, contain it: mailvow incident open, then contain.",
+	Role:        "Ask whoever did it, who is in the log of acts, and whoever has it now. If nobody meant it, suspend the user: it ends their sessions.",
+	Training:    "Train and screen them and enter it: mailvow attestation add training --user ADDRESS --until DATE.",
+	Incident:    "mailvow incident show says which clock runs and what the notice lacks; mailvow incident notify sends it.",
+	Contract:    "The server's log says what fails; it is tried again by itself. docs/handbook/ending.md says what is destroyed in which order.",
+	Supply:      "mailvow sub-processor list; renew its papers, or answer the objections.",
 }
 
 // Runbook is the line of a kind.
@@ -77,7 +91,7 @@ func (k Kind) Runbook() string { return runbook[k] }
 
 // Kinds gives the closed list.
 func Kinds() []Kind {
-	return []Kind{Guessing, Probe, Retention, Backup, Space, Request, Hold, Attestation, Finding, Scan}
+	return []Kind{Guessing, Probe, Retention, Backup, Space, Request, Hold, Attestation, Finding, Scan, Volume, Export, Role, Training, Incident, Contract, Supply}
 }
 
 // Condition is something that is so now. Marker names what it is about.

@@ -208,3 +208,36 @@ func TestRunbook(t *testing.T) {
 		}
 	}
 }
+
+// TestExports: one reader's sum is seen however many requests it takes, each
+// doubling once, and a new window begins from nothing.
+func TestExports(t *testing.T) {
+	t.Parallel()
+	c := lab.NewClock(lab.Epoch)
+	var raised []alert.Condition
+	x := &alert.Exports{Clock: c, Raise: func(_ context.Context, a alert.Condition) { raised = append(raised, a) }}
+	shown := func(reader string, n, want int) {
+		t.Helper()
+		raised = nil
+		if x.Shown(t.Context(), reader, n); len(raised) != want {
+			t.Errorf("%d to %s raised %+v", n, reader, raised)
+		}
+	}
+	shown("a", alert.ExportsOf-1, 0)
+	shown("b", 1, 0)
+	shown("a", 1, 1)
+	shown("a", 1, 0)
+	shown("a", alert.ExportsOf, 1)
+	shown("c", 100*alert.ExportsOf, 1)
+	c.Wind(alert.ExportWindow)
+	shown("a", alert.ExportsOf-1, 0)
+	for i := range 10_000 {
+		x.Shown(t.Context(), fmt.Sprint("many", i), 1)
+	}
+	shown("one too many", alert.ExportsOf, 0)
+	for _, k := range alert.Kinds() {
+		if k.Runbook() == "" {
+			t.Errorf("%s has no line in the runbook", k)
+		}
+	}
+}

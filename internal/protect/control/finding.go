@@ -92,6 +92,20 @@ func (x *Control) seen(ctx context.Context, promise string, s scope.Scope) (map[
 	return all, fault.Wrap(err, "read the findings")
 }
 
+// Findings gives every stored finding of the scope as it was written down, by
+// promise: each has its entry in the evidence log.
+func (x *Control) Findings(ctx context.Context, s scope.Scope) ([]Seen, error) {
+	all, err := x.seen(ctx, "", s)
+	if err != nil {
+		return nil, err
+	}
+	var list []Seen
+	for _, p := range x.promises {
+		list = append(list, all[p.ID]...)
+	}
+	return list, nil
+}
+
 // line joins the findings of a promise: the worst stands for it.
 func (x *Control) line(p Promise, seen []Seen) Line {
 	l := Line{Promise: p, Probed: x.probes[p.ID] != nil}

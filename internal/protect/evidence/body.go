@@ -17,6 +17,7 @@ const (
 	ByAdmin     Role = "admin"
 	ByDeveloper Role = "developer"
 	ByViewer    Role = "viewer"
+	ByAuditor   Role = "auditor"
 	BySystem    Role = "system" // retention, probes, the sequencer
 )
 
@@ -29,7 +30,7 @@ type Actor struct {
 
 func (a Actor) check(c *checker) {
 	switch a.Role {
-	case BySubject, ByOperator, ByOwner, ByAdmin, ByDeveloper, ByViewer, BySystem:
+	case BySubject, ByOperator, ByOwner, ByAdmin, ByDeveloper, ByViewer, ByAuditor, BySystem:
 	default:
 		c.that(false, "by.role", "must be one of the listed roles")
 	}

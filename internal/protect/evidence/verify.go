@@ -30,6 +30,8 @@ type exportLine struct {
 type LogCheck struct {
 	Trusted []Key    // one of these must have signed
 	Held    []string // checkpoints kept from earlier: the log must hold them all
+	// Leaf gets each entry, before the checkpoint over it is verified; nil: nobody does.
+	Leaf func(Leaf) error
 }
 
 // LogReport is what Verify found.
@@ -260,6 +262,11 @@ func (a *auditor) leaf(data []byte) error {
 	}
 	a.tree.add(tlog.RecordHash(data))
 	a.report.Kinds[leaf.Body.Kind()]++
+	if a.check.Leaf != nil {
+		if err := a.check.Leaf(leaf); err != nil {
+			return err
+		}
+	}
 	k, ok := leaf.Body.(*KeyRotation)
 	if !ok || k.Purpose != PurposeEvidence || k.New == a.key.text || k.New == a.next.text {
 		return nil

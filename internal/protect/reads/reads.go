@@ -84,6 +84,8 @@ type Config struct {
 	IDs     *ids.Source
 	Clock   clock.Clock
 	Observe *observe.Observer
+	// Seen hears of every read before its answer goes out; nil: nobody does.
+	Seen func(context.Context, Read)
 }
 
 // Log keeps the records.
@@ -132,6 +134,11 @@ func (l *Log) Record(ctx context.Context, by Reader, declared []string, t *Tally
 	l.mu.Lock()
 	l.wait, l.held = append(l.wait, list...), l.held+1
 	l.mu.Unlock()
+	for i := range list {
+		if l.Seen != nil {
+			l.Seen(ctx, list[i])
+		}
+	}
 	select {
 	case l.wake <- struct{}{}:
 	default:

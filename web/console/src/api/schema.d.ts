@@ -489,6 +489,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/evidence/bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an auditor takes home, signed (ZIP): log, findings, mapping, policies, documents; mailvow evidence verify verifies it offline */
+        get: operations["get-evidence-bundle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/findings": {
         parameters: {
             query?: never;
@@ -1950,7 +1967,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors" | "guessing" | "probe" | "backup" | "space" | "attestation" | "finding" | "scan";
+            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors" | "contract" | "guessing" | "probe" | "backup" | "space" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training";
             text: string;
         };
         AnswerInBody: {
@@ -2079,9 +2096,14 @@ export interface components {
             name?: string;
             password?: string;
             /** @enum {string} */
-            role?: "operator" | "owner" | "admin" | "developer" | "viewer";
+            role?: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
             /** @enum {string} */
             state?: "active" | "suspended";
+            /**
+             * Format: date-time
+             * @description For an auditor: another end.
+             */
+            until?: string;
         };
         Component: {
             "bom-ref": string;
@@ -2895,7 +2917,12 @@ export interface components {
             /** @description Without one, the user signs in by one-time links. */
             password?: string;
             /** @enum {string} */
-            role: "operator" | "owner" | "admin" | "developer" | "viewer";
+            role: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
+            /**
+             * Format: date-time
+             * @description For an auditor: when the access ends, within a year.
+             */
+            until?: string;
         };
         Notice: {
             /** Format: date-time */
@@ -3321,7 +3348,7 @@ export interface components {
             first_at: string;
             id: string;
             /** @enum {string} */
-            kind: "guessing" | "probe" | "retention" | "backup" | "space" | "requests" | "hold" | "attestation" | "finding" | "scan";
+            kind: "guessing" | "probe" | "retention" | "backup" | "space" | "requests" | "hold" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training" | "incident" | "contract" | "sub_processors";
             /** Format: date-time */
             last_at: string;
             /** @description What to do. */
@@ -3929,9 +3956,14 @@ export interface components {
             last_seen_at: string | null;
             name: string;
             /** @enum {string} */
-            role: "operator" | "owner" | "admin" | "developer" | "viewer";
+            role: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
             /** @enum {string} */
             state: "active" | "suspended";
+            /**
+             * Format: date-time
+             * @description When an auditor's access ends; null of all others.
+             */
+            until: string | null;
         };
         Vulnerabilities: {
             /**
@@ -5194,6 +5226,37 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-evidence-bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
                     "Content-Type"?: string;
                     [name: string]: unknown;
                 };

@@ -20,6 +20,7 @@ const roles = (['owner', 'admin', 'developer', 'viewer'] as RoleName[]).map((val
   value,
   label: t.users.roles[value] ?? value,
 }));
+const auditor = { value: 'auditor', label: t.users.roles.auditor ?? '' };
 
 function remove(person: Person) {
   ask({
@@ -167,6 +168,9 @@ function AddUser({ close, customers, own }: AddProps) {
   const [email, setEmail] = useState('');
   const [name, setName] = useState('');
   const [role, setRole] = useState<RoleName>('developer');
+  const [until, setUntil] = useState('');
+  const audits = role === 'auditor';
+  const lasting = operator && !audits;
   const [tried, setTried] = useState(false);
   const bad = !/^[^\s@]+@[^\s@]+$/.test(email.trim());
   return (
@@ -175,11 +179,12 @@ function AddUser({ close, customers, own }: AddProps) {
       cancel={close}
       onSubmit={() => {
         setTried(true);
-        if (bad) return false;
+        if (bad || (audits && !until)) return false;
         const body = {
           email: email.trim(),
           name: name.trim(),
-          role: operator ? ('operator' as RoleName) : role,
+          role: lasting ? ('operator' as RoleName) : role,
+          ...(audits && { until: `${until}T00:00:00Z` }),
           ...(customer && { customer }),
         };
         return must(api.POST('/v1/users', { body })).then(async (made) => {
@@ -210,11 +215,24 @@ function AddUser({ close, customers, own }: AddProps) {
       )}
       <Select
         label={t.users.role}
-        data={operator ? [{ value: 'operator', label: t.users.roles.operator ?? '' }] : roles}
-        value={operator ? 'operator' : role}
-        disabled={operator}
+        data={
+          operator
+            ? [{ value: 'operator', label: t.users.roles.operator ?? '' }, auditor]
+            : [...roles, auditor]
+        }
+        value={lasting ? 'operator' : role}
         onChange={(v) => setRole((v ?? 'viewer') as RoleName)}
       />
+      {audits && (
+        <TextInput
+          label={t.users.until}
+          description={t.users.untilHelp}
+          type="date"
+          value={until}
+          onChange={(e) => setUntil(e.currentTarget.value)}
+          error={tried && !until ? t.users.needUntil : null}
+        />
+      )}
     </FormBox>
   );
 }

@@ -1240,8 +1240,13 @@ export const en = {
       developer: 'Developer',
       viewer: 'Viewer',
       operator: 'Operator',
+      auditor: 'Auditor',
     } as Record<string, string>,
     roleOf: (e: string) => `Role of ${e}`,
+    until: 'Access ends on',
+    untilHelp:
+      'An auditor sees controls, evidence and policy, and no mail. The access ends by itself on this day.',
+    needUntil: 'Say on which day the access ends.',
     seen: 'Last seen',
     link: 'Sign-in link',
     linkTitle: (e: string) => `Make a sign-in link for ${e}`,
