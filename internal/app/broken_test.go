@@ -165,7 +165,7 @@ func generous(t *testing.T, h *House) {
 type anything struct{}
 
 // Covers implements egress.Terms.
-func (anything) Covers(string, string, ids.Tenant) (string, error) { return "", nil }
+func (anything) Covers(string, string, string, ids.Tenant) (string, error) { return "", nil }
 
 func ungoverned(_ *testing.T, h *House) { h.gate.Govern(anything{}) }
 
@@ -173,7 +173,7 @@ func ungoverned(_ *testing.T, h *House) { h.gate.Govern(anything{}) }
 type heedless struct{ *supply.Store }
 
 // Covers implements egress.Terms.
-func (s heedless) Covers(purpose, endpoint string, of ids.Tenant) (string, error) {
+func (s heedless) Covers(purpose, endpoint, region string, of ids.Tenant) (string, error) {
 	for _, p := range s.List(scope.Tenant(of)) {
 		for _, v := range []*supply.Version{p.Current, p.Coming} {
 			if v != nil && slices.Contains(v.Entry.Endpoints, endpoint) {
@@ -181,19 +181,26 @@ func (s heedless) Covers(purpose, endpoint string, of ids.Tenant) (string, error
 			}
 		}
 	}
-	return s.Store.Covers(purpose, endpoint, of)
+	return s.Store.Covers(purpose, endpoint, region, of)
 }
 
 func unread(_ *testing.T, h *House) { h.gate.Govern(heedless{h.supply}) }
 
 // hiding shows customers an empty register.
-func hiding(t *testing.T, h *House) {
+func hiding(t *testing.T, h *House) { blank("/v1/sub-processors", `{"items":[]}`)(t, h) }
+
+// blank puts a door before the server that answers one path with a text.
+func blank(path, text string) func(*testing.T, *House) {
+	return func(t *testing.T, h *House) { blanked(t, h, path, text) }
+}
+
+func blanked(t *testing.T, h *House, path, text string) {
 	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
 	door := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
 		ModifyResponse: func(r *http.Response) error {
-			if r.Request.URL.Path == "/v1/sub-processors" {
-				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(`{"items":[]}`)), 12
+			if r.Request.URL.Path == path {
+				r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 				r.Header.Del("Content-Length")
 			}
 			return nil
@@ -413,6 +420,9 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "ca-subprocessor-notice", after: unread, says: "that is only announced was let out"},
 		{id: "ca-subprocessor-notice", after: statement("create trigger silent before insert on supply_notice begin select raise(ignore); end"), says: "no notice to the customer is on record"},
 		{id: "ca-subprocessor-notice", after: hiding, says: "not shown what is announced"},
+		{id: "cm-regions", after: ungoverned, says: "a store in another region was let out with no entry"},
+		{id: "cm-regions", after: unread, says: "a store in another region was let out by an entry that names"},
+		{id: "cm-regions", after: statement("create trigger stay after update of region on tenant begin update tenant set region = old.region where id = new.id; end"), says: "a customer of another region is served by the API: 200"},
 		{id: "ca-transfers", after: unread, says: "was let out though"},
 		{id: "cj-vendor-terms", after: unread, says: "was let out though its agreement ended"},
 		{id: "mb-vendor-dpa", after: ungoverned, says: "that no sub-processor covers was let out"},

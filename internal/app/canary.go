@@ -107,7 +107,7 @@ func (h *House) openControls() (err error) {
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)
 	}
-	s.Supply = h.supplyDesk()
+	s.Supply, s.Region, s.Pin = h.supplyDesk(), h.Config.Region, h.pinForProbe
 	s.Backups, s.Throwaway = h.backups, h.Dev
 	s.Incidents, s.Neighbour = h.incidents, h.neighbour
 	s.Drill = func(ctx context.Context, customers []ids.Tenant) (incident.Incident, error) {
@@ -199,6 +199,9 @@ func (h *House) canaryNamed(ctx context.Context, name string) (ids.Tenant, error
 		}
 		for _, t := range page {
 			if t.Name == name && t.State == tenant.Active {
+				if t.Region != h.Config.Region { // a probe was cut off
+					return t.ID, h.tenants.Pin(ctx, t.ID, h.Config.Region)
+				}
 				return t.ID, nil
 			}
 			before = t.ID
@@ -208,6 +211,16 @@ func (h *House) canaryNamed(ctx context.Context, name string) (ids.Tenant, error
 			return t.ID, err
 		}
 	}
+}
+
+// pinForProbe puts the canary under another region's name until it is undone.
+func (h *House) pinForProbe(ctx context.Context, c probes.Canary, region string) (func(), error) {
+	back := func() {
+		if err := h.tenants.Pin(context.WithoutCancel(ctx), c.Tenant, h.Config.Region); err != nil {
+			h.observe.Log.Warn("bring the canary back to its region; the next probe will", "error", err)
+		}
+	}
+	return back, h.tenants.Pin(ctx, c.Tenant, region)
 }
 
 // clearCanary ends what canaryCustomer made and erases what its mail left.

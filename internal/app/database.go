@@ -43,7 +43,7 @@ func (h *House) databaseDestination() ([]egress.Destination, error) {
 	if err != nil || len(hosts) == 0 {
 		return nil, err
 	}
-	return []egress.Destination{{Name: "database", Use: "database", Purpose: "keep rows", Region: h.Config.Region, Owner: egress.Operator, Hosts: hosts}}, nil
+	return []egress.Destination{{Name: "database", Use: "database", Purpose: "keep rows", Region: h.Config.Data.PostgresRegion, Owner: egress.Operator, Hosts: hosts}}, nil
 }
 
 // dialDatabase opens PostgreSQL's connections through the gate.

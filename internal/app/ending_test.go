@@ -65,7 +65,7 @@ func leave(h *heldHouse) *leaving {
 	h.Helper()
 	ctx := h.Context()
 	l := &leaving{heldHouse: h, name: "Leaving Ltd"}
-	c, err := h.tenants.Add(ctx, l.name, "lab")
+	c, err := h.tenants.Add(ctx, l.name, "")
 	must(h.T, err)
 	h.owner = c.ID
 	_, err = h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: c.ID, Email: h.address("owner@leaving.example"), Name: "Olga Owner", Role: access.Owner})

@@ -205,6 +205,10 @@ func (h *House) resolvers() ([]string, error) {
 // openProtect opens floor 3: who may, and the proof.
 func (h *House) openProtect(ctx context.Context) error {
 	h.tenants = tenant.New(h.db, h.vault, h.ids, h.Clock)
+	h.tenants.Servers = map[string]string{}
+	for _, r := range h.Config.Regions {
+		h.tenants.Servers[r.Region] = r.URL
+	}
 	if err := h.tenants.EnsurePlatform(ctx, "Platform", h.Config.Region); err != nil {
 		return err
 	}

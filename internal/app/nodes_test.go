@@ -72,7 +72,7 @@ func (e *estate) config(roles string, buckets bool) string {
 	bucket := func(name string, s *lab.S3Server) string {
 		return fmt.Sprintf("  %s: {endpoint: %q, bucket: %s, region: %s, access_key: %s, secret_key: %s, plaintext: true}\n", name, s.Endpoint, s.Bucket, s.Region, s.Access, s.Secret)
 	}
-	text := fmt.Sprintf("hostname: mail.mailvow.test\nregion: eu-test\nroles: [%s]\ndata:\n  dir: %s/data\n  keys: %s/keys\n  kek: %s\n  postgres: %q\n  inline: 16KiB\n", roles, dir, dir, e.kek, e.dsn)
+	text := fmt.Sprintf("hostname: mail.mailvow.test\nregion: eu-test\nregion_names: [eu-test-1]\nroles: [%s]\ndata:\n  dir: %s/data\n  keys: %s/keys\n  kek: %s\n  postgres: %q\n  inline: 16KiB\n", roles, dir, dir, e.kek, e.dsn)
 	if buckets {
 		text += bucket("s3", e.data) + bucket("keys_s3", e.keys)
 	}

@@ -40,11 +40,11 @@ func (h *House) openEgress() error {
 	if h.Dev {
 		allow = append(allow, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	}
-	h.gate, err = egress.New(egress.Config{Destinations: list, Allow: allow, Clock: h.Clock, Observe: h.observe})
+	h.gate, err = egress.New(egress.Config{Destinations: list, Allow: allow, Here: append([]string{h.Config.Region, ""}, h.Config.RegionNames...), Clock: h.Clock, Observe: h.observe})
 	if err != nil {
 		return err
 	}
-	h.gate.Govern(supply.Listed{Entries: h.Config.SubProcessors, Home: supply.HomeOf(h.Config.Country), Clock: h.Clock})
+	h.gate.Govern(supply.Listed{Entries: h.Config.SubProcessors, Home: h.home(), Clock: h.Clock})
 	dialer, err := h.gate.To("resolver")
 	if err != nil {
 		return err
@@ -54,6 +54,11 @@ func (h *House) openEgress() error {
 		h.gate.Resolve(h.resolver)
 	}
 	return err
+}
+
+// home is where this server stands.
+func (h *House) home() supply.Home {
+	return supply.HomeOf(h.Config.Country, h.Config.Region, h.Config.RegionNames...)
 }
 
 // destinations are everything that this server may speak to: two that customers
@@ -68,13 +73,14 @@ func (h *House) destinations() (list []egress.Destination, resolvers []string, e
 	if resolvers, err = h.resolvers(); err != nil {
 		return nil, nil, err
 	}
-	own := func(name, use, purpose string, hosts ...string) {
-		list = append(list, egress.Destination{Name: name, Use: use, Purpose: purpose, Owner: egress.Operator, Hosts: hosts})
+	ownIn := func(region, name, use, purpose string, hosts ...string) {
+		list = append(list, egress.Destination{Name: name, Use: use, Purpose: purpose, Owner: egress.Operator, Region: region, Hosts: hosts})
 	}
+	own := func(name, use, purpose string, hosts ...string) { ownIn("", name, use, purpose, hosts...) }
 	own("resolver", "name look-ups", "look up names", resolvers...)
 	list[len(list)-1].Free = h.Dev // nothing else leaves the machine there, and nobody's mail
 	if host := alertHost(c.Alerts.Webhook.URL); host != "" {
-		own("alerts", "alerts", "tell the operator what must be looked at", host)
+		ownIn(c.Alerts.Webhook.Region, "alerts", "alerts", "tell the operator what must be looked at", host)
 	}
 	if c.TLS.ACME != nil {
 		list = append(list, acmeDestination(c.TLS.ACME))
@@ -94,7 +100,7 @@ func (h *House) destinations() (list []egress.Destination, resolvers []string, e
 		{"backup.newest.s3", "newest state", "keep the newest state of keys, erasures and evidence, encrypted", (*config.S3)(c.Backup.Newest.S3)},
 	} {
 		if b.bucket != nil {
-			own(b.name, b.use, b.purpose, b.bucket.Endpoint)
+			ownIn(b.bucket.Region, b.name, b.use, b.purpose, b.bucket.Endpoint)
 		}
 	}
 	if c.Observe.OTLP != "" {
@@ -139,7 +145,7 @@ func (h *House) relayHosts() []string {
 func (h *House) openSupply(ctx context.Context) (err error) {
 	h.supply, err = supply.New(ctx, supply.Config{
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
-		Policies: h.policies, Home: supply.HomeOf(h.Config.Country), Customers: h.eachCustomer, Probing: h.ofProbes,
+		Policies: h.policies, Home: h.home(), Customers: h.eachCustomer, Probing: h.ofProbes,
 		Tell: h.tellCustomer, Listed: h.Config.SubProcessors,
 	})
 	if err != nil {

@@ -89,6 +89,42 @@ func TestOutsideNeedsAnEntry(t *testing.T) {
 	}
 }
 
+// TestTheListIsPublished: an entry in use that everybody cannot read of fails.
+func TestTheListIsPublished(t *testing.T) {
+	long(t)
+	t.Parallel()
+	h := traced(t, clock.Wall{}, watcher("2999-01-01"))
+	if f := h.check(t, "cm-regions"); f.Status != pledge.Kept || !strings.Contains(f.Evidence, "1 outside, each covered") {
+		t.Errorf("%s: %s", f.Status, f.Evidence)
+	}
+	blanked(t, h, "/trust/sub-processors.json", `{"sub_processors":[]}`)
+	if f := h.check(t, "cm-regions"); f.Status != pledge.Failing || !strings.Contains(f.Evidence, `covered by "Watcher", which is not on the published list`) {
+		t.Errorf("%s: %s", f.Status, f.Evidence)
+	}
+}
+
+// TestARegionStays: a server whose data was made in another region does not start.
+func TestARegionStays(t *testing.T) {
+	t.Parallel()
+	cfg := devConfig(DevOptions{Dir: t.TempDir(), MX: "127.0.0.1:0"})
+	build := func(region string) error {
+		cfg.Region = region
+		h, err := Build(t.Context(), Settings{Config: cfg, Dev: true, Clock: clock.Wall{}, Log: slog.DiscardHandler})
+		if err == nil {
+			err = h.close()
+		}
+		return err
+	}
+	for _, region := range []string{"local", "eu-central", "eu-central"} {
+		if err := build(region); err != nil {
+			t.Fatal(region, err)
+		}
+	}
+	if err := build("us-east"); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "belongs in the region eu-central") || !strings.Contains(fault.HintOf(err), "Set region back") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAnEntryEndsWhileTheServerRuns(t *testing.T) {
 	t.Parallel()
 	c := &ahead{}

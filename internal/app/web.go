@@ -128,7 +128,7 @@ func (h *House) webHosts() []string {
 // web joins API and console under one origin.
 func (h *House) web() (http.Handler, error) {
 	api, err := httpapi.New(httpapi.Config{
-		Hosts: h.webHosts(), SecureCookies: h.secureCookies(), MaxMessage: h.Config.SMTP.MaxSize, Region: h.Config.Region,
+		Hosts: h.webHosts(), SecureCookies: h.secureCookies(), MaxMessage: h.Config.SMTP.MaxSize,
 		Features: h.features(), Start: h.start,
 	}, httpapi.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h, Reads: h.reads,

@@ -12,6 +12,7 @@ import (
 
 type customerCommands struct {
 	List   customerList   `cmd:"" help:"List customers."`
+	Add    customerAdd    `cmd:"" help:"Add a customer, in this server's region."`
 	End    customerEnd    `cmd:"" help:"Order the end of a contract: nothing is sent or received any more, the customer may fetch the export for the policy's days, then everything is destroyed."`
 	Undo   customerUndo   `cmd:"" help:"Undo the end of a contract, until the destroying begins."`
 	State  customerState  `cmd:"" help:"Show the ends of contracts; exit 1 if one is late."`
@@ -46,6 +47,22 @@ func (c *customerList) Run(ctx context.Context, t *Terminal) error {
 		return t.table("CUSTOMER|NAME|STATE|REGION|SINCE|CONTRACT ENDS", rows)
 	}
 	return t.say("There are no customers.")
+}
+
+type customerAdd struct {
+	reader
+	where
+	Name   string `arg:"" help:"Its name."`
+	Region string `help:"Its region. Another one than this server's is refused, with the address of the server there." placeholder:"LABEL"`
+}
+
+// Run adds one.
+func (c *customerAdd) Run(ctx context.Context, t *Terminal) error {
+	x, err := call(ctx, t, &c.where, admin.CustomerAdd, admin.NewCustomer{Name: c.Name, Region: c.Region})
+	if err != nil || c.JSON {
+		return t.answerUnless(err, x)
+	}
+	return t.say("%s is added as %s, in the region %s.", x.Name, x.ID, x.Region)
 }
 
 type customerEnd struct {

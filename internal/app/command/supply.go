@@ -282,12 +282,12 @@ func (c *supplyEndpoints) Run(ctx context.Context, t *Terminal) error {
 		case e.Own:
 			by = "own machines"
 		}
-		rows[i] = []string{e.Destination, e.Purpose, e.Host, by}
+		rows[i] = []string{e.Destination, e.Purpose, e.Host, e.Region, by}
 	}
 	if c.JSON {
 		err = t.answer(list)
 	} else {
-		err = t.table("SETTING|PURPOSE|ENDPOINT|COVERED BY", rows)
+		err = t.table("SETTING|PURPOSE|ENDPOINT|OTHER REGION|COVERED BY", rows)
 	}
 	if err == nil && refused {
 		return errNo

@@ -69,7 +69,7 @@ func (c *Config) checkOperator() error {
 // Check finds what cannot be meant. Each message names the setting and says
 // what to write.
 func (c *Config) Check() error {
-	for _, check := range []func() error{c.checkNames, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkAlerts, c.checkBackup, c.checkSubProcessors} {
+	for _, check := range []func() error{c.checkNames, c.checkRegions, c.checkListen, c.checkData, c.checkTLS, c.checkSMTP, c.checkDelivery, c.checkPolicy, c.checkOperator, c.checkAlerts, c.checkBackup, c.checkSubProcessors} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -108,6 +108,36 @@ func (c *Config) checkNames() error {
 	if c.Web.URL != "" {
 		if u, err := url.Parse(c.Web.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			return fmt.Errorf("web.url: %.80q is no address; write one such as https://mail.example.com", c.Web.URL)
+		}
+	}
+	return nil
+}
+
+// checkRegions holds the names of regions, which are labels and no sentences.
+func (c *Config) checkRegions() error {
+	label := func(setting, s string) error {
+		if s == "" || len(s) > 60 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+			return fmt.Errorf("%s: %.60q is no region; write a label such as eu-central", setting, s)
+		}
+		return nil
+	}
+	if err := label("region", c.Region); err != nil {
+		return err
+	}
+	for _, s := range c.RegionNames {
+		if err := label("region_names", s); err != nil {
+			return err
+		}
+	}
+	for i, r := range c.Regions {
+		if err := label(fmt.Sprintf("regions[%d].region", i), r.Region); err != nil {
+			return err
+		}
+		if r.Region == c.Region || slices.Contains(c.RegionNames, r.Region) {
+			return fmt.Errorf("regions[%d].region: %s is this server's own", i, r.Region)
+		}
+		if u, err := url.Parse(r.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("regions[%d].url: %.80q is no address; write one such as https://us.mail.example.com", i, r.URL)
 		}
 	}
 	return nil

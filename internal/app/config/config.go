@@ -15,25 +15,33 @@ import (
 
 // Config is a whole mailvow.yaml. The doc tags become the example's comments.
 type Config struct {
-	Hostname string   `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
-	Region   string   `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told." example:"eu-central"`
-	Country  string   `yaml:"country" doc:"The country in which this server stands, as ISO 3166 has it. Of a sub-processor outside the EEA, or outside this country where it is no part of the EEA, the register wants a safeguard." example:"DE"`
-	Roles    []Role   `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
-	Data     Data     `yaml:"data" doc:"Where rows, bytes and keys are kept."`
-	Listen   Listen   `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
-	TLS      TLS      `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
-	SMTP     SMTP     `yaml:"smtp" doc:"How mail is taken."`
-	Delivery Delivery `yaml:"delivery" doc:"How mail is sent."`
-	DNS      DNS      `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
-	Domains  Domains  `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
-	Web      Web      `yaml:"web" doc:"API and console."`
-	Observe  Observe  `yaml:"observe" doc:"Logs, metrics and traces."`
-	Alerts   Alerts   `yaml:"alerts" doc:"Who is told of what must be looked at, each thing once. The console lists it too."`
-	Backup   Backup   `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
-	Operator Operator `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
-	Policy   Policy   `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
+	Hostname    string      `yaml:"hostname" doc:"The name of this server in the world: its MX record, its EHLO, its certificate." example:"mail.example.com" start:"on"`
+	Region      string      `yaml:"region" doc:"Where this server stands and keeps its data, as customers are told. It is written down at the first start: customers of another region are not made, moved to or served here." example:"eu-central"`
+	RegionNames []string    `yaml:"region_names" doc:"What others call this same region, such as your provider. A bucket, database or webhook that says another region than these is refused without an entry in the register of sub-processors with that region." example:"eu-central-1, fra1"`
+	Regions     []Elsewhere `yaml:"regions" doc:"Your servers in other regions, so that who asks here for a customer of theirs hears the right address."`
+	Country     string      `yaml:"country" doc:"The country in which this server stands, as ISO 3166 has it. Of a sub-processor outside the EEA, or outside this country where it is no part of the EEA, the register wants a safeguard." example:"DE"`
+	Roles       []Role      `yaml:"roles" doc:"What this process does: smtp, deliver, api, console, worker. Leave out for all." example:"smtp, deliver, api, console, worker"`
+	Data        Data        `yaml:"data" doc:"Where rows, bytes and keys are kept."`
+	Listen      Listen      `yaml:"listen" doc:"Where the server listens, each host:port. Leave one out to close that door."`
+	TLS         TLS         `yaml:"tls" doc:"Certificates: by ACME, or from your own files. Files are read again when they change."`
+	SMTP        SMTP        `yaml:"smtp" doc:"How mail is taken."`
+	Delivery    Delivery    `yaml:"delivery" doc:"How mail is sent."`
+	DNS         DNS         `yaml:"dns" doc:"The resolver. DNSSEC answers are believed, so it should be on this machine."`
+	Domains     Domains     `yaml:"domains" doc:"What customers are asked to publish for their domains, and the domains that you share."`
+	Web         Web         `yaml:"web" doc:"API and console."`
+	Observe     Observe     `yaml:"observe" doc:"Logs, metrics and traces."`
+	Alerts      Alerts      `yaml:"alerts" doc:"Who is told of what must be looked at, each thing once. The console lists it too."`
+	Backup      Backup      `yaml:"backup" doc:"Encrypted backups, made while mail flows. How often, how long and how often tried is the policy's."`
+	Operator    Operator    `yaml:"operator" doc:"Who runs this server and answers for it, as its documents and its security.txt say."`
+	Policy      Policy      `yaml:"policy" doc:"The privacy policy with which a new server begins. From then on it is kept with the data, in versions: mailvow policy publish changes it, not this file."`
 	// SubProcessors stands last: its entries are the longest.
 	SubProcessors []supply.Entry `yaml:"sub_processors" doc:"The first entries of the register of sub-processors: the companies whose machines this server speaks to, and others that get customers' data. Without an entry an endpoint outside this machine and its private networks is refused. The register is kept with the data and changed by mailvow subprocessor; from here it takes what it does not know by name, and papers that end later."`
+}
+
+// Elsewhere is the operator's server in another region.
+type Elsewhere struct {
+	Region string `yaml:"region" doc:"Its region." example:"us-east"`
+	URL    string `yaml:"url" doc:"Where its API and console are." example:"https://us.mail.example.com"`
 }
 
 // Role is a part of the work that a process takes.
@@ -50,22 +58,23 @@ const (
 
 // Data says where things are kept.
 type Data struct {
-	Dir       string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
-	Keys      string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
-	KEK       string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
-	KEKFormer []string    `yaml:"kek_former" doc:"Files with former key-encryption keys: while mailvow keys rotate --kek is under way, and for a key store from before it." example:"/etc/mailvow/kek.2025"`
-	Postgres  Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
-	S3        *S3         `yaml:"s3" doc:"An S3-compatible store for large messages and the evidence log instead of the folder."`
-	KeysS3    *KeysS3     `yaml:"keys_s3" doc:"A bucket for the key store instead of the folder. Another bucket than s3's, with credentials of its own, so that a copy of the data opens nothing. Several nodes need postgres, s3 and keys_s3, and the same kek."`
-	Space     Space       `yaml:"space" doc:"What to do when the disk fills."`
-	Inline    limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
+	Dir            string      `yaml:"dir" doc:"The folder of this node: SQLite's file, blobs, evidence." example:"/var/lib/mailvow"`
+	Keys           string      `yaml:"keys" doc:"The folder of the key store. Keep it on another volume than the data and out of the data's backups." example:"/var/lib/mailvow-keys"`
+	KEK            string      `yaml:"kek" doc:"The file with the key-encryption key, mode 0600. mailvow init makes it." example:"/etc/mailvow/kek"`
+	KEKFormer      []string    `yaml:"kek_former" doc:"Files with former key-encryption keys: while mailvow keys rotate --kek is under way, and for a key store from before it." example:"/etc/mailvow/kek.2025"`
+	Postgres       Secret      `yaml:"postgres" doc:"A PostgreSQL address instead of SQLite: for more than one node. Give file:PATH or env:NAME to keep the password out of this file." example:"file:/etc/mailvow/postgres"`
+	PostgresRegion string      `yaml:"postgres_region" doc:"The region that PostgreSQL stands in, where that is not this server's." example:"eu-central"`
+	S3             *S3         `yaml:"s3" doc:"An S3-compatible store for large messages and the evidence log instead of the folder."`
+	KeysS3         *KeysS3     `yaml:"keys_s3" doc:"A bucket for the key store instead of the folder. Another bucket than s3's, with credentials of its own, so that a copy of the data opens nothing. Several nodes need postgres, s3 and keys_s3, and the same kek."`
+	Space          Space       `yaml:"space" doc:"What to do when the disk fills."`
+	Inline         limit.Bytes `yaml:"inline" doc:"Messages up to this size lie in the database, larger ones in the blob store." example:"256KiB"`
 }
 
 // S3 is a bucket.
 type S3 struct {
 	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
 	Bucket    string `yaml:"bucket" doc:"The bucket; it must have no versions, or deleting would not delete." example:"mailvow"`
-	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in, as the service calls it; one that is neither region nor among region_names needs an entry in the register of sub-processors." example:"eu-central-1"`
 	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-access"`
 	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
@@ -75,7 +84,7 @@ type S3 struct {
 type KeysS3 struct {
 	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
 	Bucket    string `yaml:"bucket" doc:"The bucket; one that keeps versions is refused: a destroyed key would live on." example:"mailvow-keys"`
-	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in, as the service calls it; one that is neither region nor among region_names needs an entry in the register of sub-processors." example:"eu-central-1"`
 	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-access"`
 	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
@@ -187,6 +196,7 @@ type Alerts struct {
 // AlertWebhook is an endpoint with its secret.
 type AlertWebhook struct {
 	URL    string `yaml:"url" doc:"Where alerts are posted." example:"https://oncall.example.com/mailvow"`
+	Region string `yaml:"region" doc:"The region that it stands in, where that is not this server's." example:"eu-central"`
 	Secret Secret `yaml:"secret" doc:"The secret of the signature: whsec_ and Base64 of 24 bytes or more." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
@@ -215,7 +225,7 @@ func (n *Newest) Configured() bool { return n.Dir != "" || n.S3 != nil }
 type BackupS3 struct {
 	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
 	Bucket    string `yaml:"bucket" doc:"The bucket; one that keeps versions is refused: nothing would expire in it." example:"mailvow-backup"`
-	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in, as the service calls it; one that is neither region nor among region_names needs an entry in the register of sub-processors." example:"eu-central-1"`
 	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-access"`
 	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/s3-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`
@@ -225,7 +235,7 @@ type BackupS3 struct {
 type NewestS3 struct {
 	Endpoint  string `yaml:"endpoint" doc:"host:port of the service." example:"s3.example.net:443"`
 	Bucket    string `yaml:"bucket" doc:"The bucket, another one than the backups' or the data's; one that keeps versions is refused: a destroyed key would live on." example:"mailvow-newest"`
-	Region    string `yaml:"region" doc:"The region that the bucket stands in." example:"eu-central-1"`
+	Region    string `yaml:"region" doc:"The region that the bucket stands in, as the service calls it; one that is neither region nor among region_names needs an entry in the register of sub-processors." example:"eu-central-1"`
 	AccessKey Secret `yaml:"access_key" doc:"The name of the key: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-access"`
 	SecretKey Secret `yaml:"secret_key" doc:"The key itself: file:PATH or env:NAME." example:"file:/etc/mailvow/keys-secret"`
 	Plaintext bool   `yaml:"plaintext" doc:"Speak HTTP without TLS: for a store on this machine only."`

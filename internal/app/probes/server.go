@@ -115,6 +115,10 @@ type Server struct {
 	Admit func(k document.Kind, life time.Duration) (string, error)
 	// Supply is the register of sub-processors as a probe reaches it.
 	Supply SupplyDesk
+	// Region is this server's; Pin puts the canary under another one's name, until
+	// undone.
+	Region string
+	Pin    func(ctx context.Context, c Canary, region string) (undo func(), err error)
 	// Parts are what the server is made of; Plant compares it once with a made-up
 	// vulnerability record, until undone; Scans says what is wrong with the imported
 	// data or "", and how many parts it names; Overdue counts findings past their
@@ -237,6 +241,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"ca-termination", s.terminated},
 		probe{"cl-contract-end", s.endsAtOnce},
 		probe{"cm-subprocessors", s.subProcessors},
+		probe{"cm-regions", s.regions},
 		probe{"ca-subprocessor-notice", s.supplyNotice},
 		probe{"ca-transfers", s.transfers},
 		probe{"cj-vendor-terms", s.agreements},

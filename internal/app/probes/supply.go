@@ -25,7 +25,8 @@ type SupplyDesk struct {
 	// Known are the versions of the register that concern everybody.
 	Known func() []supply.Version
 	// Try connects as the operator's parts do, to an address that nobody has.
-	Try func(ctx context.Context, purpose, endpoint string, of ids.Tenant) error
+	// region is where the configuration would put it, or "".
+	Try func(ctx context.Context, purpose, endpoint, region string, of ids.Tenant) error
 	// Enact puts an entry of the canary's alone in force; Announce announces one as
 	// the operator does; Drop takes all of them out again.
 	Enact    func(context.Context, Canary, supply.Entry) error
@@ -59,7 +60,7 @@ func (x *scene) yesterday() supply.Date {
 
 // try connects as the canary's, and says whether the register refused it.
 func (x *scene) try(ctx context.Context) (refused bool, why string) {
-	err := x.Supply.Try(ctx, canaryPurpose, nowhere, x.Tenant)
+	err := x.Supply.Try(ctx, canaryPurpose, nowhere, "", x.Tenant)
 	text, _ := fault.Public(err)
 	return fault.Is(err, fault.Denied), text
 }

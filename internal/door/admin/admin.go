@@ -81,6 +81,7 @@ type Domains interface {
 // Tenants is protect/tenant.
 type Tenants interface {
 	List(ctx context.Context, in scope.Scope, before ids.Tenant, limit int) ([]tenant.Tenant, error)
+	Add(ctx context.Context, name, region string) (tenant.Tenant, error)
 }
 
 // History is flow/history.

@@ -260,6 +260,25 @@ func (f fakeTenants) List(context.Context, scope.Scope, ids.Tenant, int) ([]tena
 	return f, nil
 }
 
+func (f fakeTenants) Add(_ context.Context, name, region string) (tenant.Tenant, error) {
+	if region != "" {
+		return tenant.Tenant{}, fault.Field("region", "elsewhere")
+	}
+	return tenant.Tenant{ID: 9, Parent: 1, Name: name, Region: "here"}, nil
+}
+
+func TestCustomersAreAdded(t *testing.T) {
+	t.Parallel()
+	c := start(t, filepath.Join(t.TempDir(), "admin.sock"), Parts{Tenants: fakeTenants{}})
+	got, err := Call(t.Context(), c, CustomerAdd, NewCustomer{Name: "Acme"})
+	if err != nil || got.ID != 9 || got.Name != "Acme" || got.Region != "here" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := Call(t.Context(), c, CustomerAdd, NewCustomer{Name: "Acme", Region: "away"}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("in another region: %v", err)
+	}
+}
+
 func TestDomainsAreFoundByName(t *testing.T) {
 	t.Parallel()
 	d := fakeDomains{list: []relay.Domain{{ID: 9, Name: "a.example", Tenant: 3}, {ID: 8, Name: "b.example", Tenant: 3}, {ID: 7, Name: "b.example", Tenant: 4}}}

@@ -29,6 +29,7 @@ type Endings interface {
 // The operations of customers.
 const (
 	CustomerList   Op[CustomerRef, []Customer]  = "customer/list"
+	CustomerAdd    Op[NewCustomer, Customer]    = "customer/add"
 	CustomerEnd    Op[CustomerRef, Ending]      = "customer/end"
 	CustomerUndo   Op[CustomerRef, Ending]      = "customer/undo"
 	CustomerState  Op[CustomerRef, []Ending]    = "customer/state"
@@ -42,6 +43,12 @@ type CustomerRef struct {
 	Confirm  string     `json:"confirm,omitempty"`  // the name, for CustomerEnd
 	At       time.Time  `json:"at,omitzero"`        // the contract's end; zero: now
 	Category string     `json:"category,omitempty"` // of an export
+}
+
+// NewCustomer is who is to be added; an empty region is this server's.
+type NewCustomer struct {
+	Name   string `json:"name"`
+	Region string `json:"region,omitempty"`
 }
 
 // Customer is a customer as it is printed.
@@ -104,6 +111,13 @@ func (s *Server) customers(mux *http.ServeMux, p Parts) {
 			}
 		}
 		return out, err
+	})
+	act(s, mux, p, CustomerAdd, func(_ NewCustomer, out Customer) string { return out.ID.String() }, func(ctx context.Context, in NewCustomer) (Customer, error) {
+		if p.Tenants == nil {
+			return Customer{}, absent("customers")
+		}
+		t, err := p.Tenants.Add(ctx, in.Name, in.Region)
+		return Customer{t.ID, t.Name, string(t.State), t.Region, t.Created, t.Closes}, err
 	})
 	handle(s, mux, CustomerEnd, func(ctx context.Context, in CustomerRef) (Ending, error) {
 		if p.Endings == nil {

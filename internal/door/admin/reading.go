@@ -50,7 +50,7 @@ var reading = map[string][]string{
 	"controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
 	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},
-	"customer/list": {}, "customer/end": {}, "customer/undo": {}, "customer/state": {}, "customer/export": {reads.Any}, "customer/kept": {reads.Any},
+	"customer/list": {}, "customer/add": {}, "customer/end": {}, "customer/undo": {}, "customer/state": {}, "customer/export": {reads.Any}, "customer/kept": {reads.Any},
 	"document/list": {}, "document/versions": {}, "document/render": {}, "document/publish": {}, "document/admit": {},
 	"subprocessor/list": {}, "subprocessor/show": {}, "subprocessor/announce": {}, "subprocessor/withdraw": {}, "subprocessor/endpoints": {},
 	"subprocessor/objections": {ofObjections}, "subprocessor/answer": {ofObjections},

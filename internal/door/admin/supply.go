@@ -118,6 +118,7 @@ type Endpoint struct {
 	Purpose     string `json:"purpose"`
 	Host        string `json:"host"`
 	Own         bool   `json:"own"`
+	Region      string `json:"region,omitempty"` // another one than this server's
 	Entry       string `json:"entry,omitempty"`
 	Problem     string `json:"problem,omitempty"`
 }
@@ -209,7 +210,7 @@ func (s *Server) supply(mux *http.ServeMux, p Parts) {
 		}
 		list := []Endpoint{}
 		for _, e := range p.Endpoints.Endpoints(ctx) {
-			list = append(list, Endpoint{e.Destination, e.Use, e.Host, e.Ours, e.Entry, e.Problem})
+			list = append(list, Endpoint{e.Destination, e.Use, e.Host, e.Ours, e.Region, e.Entry, e.Problem})
 		}
 		return list, nil
 	})

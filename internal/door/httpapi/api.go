@@ -69,8 +69,6 @@ type Config struct {
 	// Bodies is how many bytes of request bodies are in memory at once, over all
 	// requests; 0 is 128 MiB. One body of the largest size always fits.
 	Bodies limit.Bytes
-	// Region is the label of new customers.
-	Region string
 	// Features are the rooms that only some processes have: "caught".
 	Features []string
 	// Start says how to send the first mail as a customer; only mailvow dev has

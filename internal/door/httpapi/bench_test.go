@@ -95,7 +95,7 @@ func benchOn(t testing.TB, config db.Config, change ...func(*Config, *Parts)) *b
 	p.Incidents = incidentsOf(&p)
 	p.Documents, p.Notices = papersOf(t, &p), &board{}
 	registers(&p)
-	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000, Region: "test"}
+	c := Config{Hosts: []string{"localhost"}, Rate: 1000, Burst: 5000}
 	for _, f := range change {
 		f(&c, &p)
 	}
@@ -244,7 +244,7 @@ func road(t testing.TB, p *Parts) {
 	must(t, err)
 	p.Endpoints = desk{}
 	p.Supply, err = supply.New(t.Context(), supply.Config{
-		DB: p.DB, Vault: p.Vault, Stage: evidence.NewStage(p.DB), IDs: p.IDs, Clock: p.Clock, Observe: p.Observe, Policies: p.Policy, Home: supply.HomeOf("DE"),
+		DB: p.DB, Vault: p.Vault, Stage: evidence.NewStage(p.DB), IDs: p.IDs, Clock: p.Clock, Observe: p.Observe, Policies: p.Policy, Home: supply.HomeOf("DE", "test"),
 		Customers: func(context.Context, func(ids.Tenant) error) error { return nil }, // see bench.customers
 	})
 	must(t, err)

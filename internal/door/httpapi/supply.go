@@ -93,6 +93,7 @@ type OperatorEndpoint struct {
 	Purpose     string `json:"purpose" doc:"As an entry's purposes must have it."`
 	Host        string `json:"host"`
 	Own         bool   `json:"own" doc:"Of this machine or a private network: it needs no entry."`
+	Region      string `json:"region,omitempty" doc:"The other region in which the configuration puts it; left out for this server's own."`
 	Entry       string `json:"entry,omitempty" doc:"The sub-processor that covers it."`
 	Problem     string `json:"problem,omitempty" doc:"Why it is refused."`
 }
@@ -402,7 +403,7 @@ func (a *API) listEndpoints(ctx context.Context, _ Asker, _ *struct{}) (*itemsOu
 	out := &itemsOut[OperatorEndpoint]{}
 	out.Body.Items = []OperatorEndpoint{}
 	for _, e := range a.parts.Endpoints.Endpoints(ctx) {
-		out.Body.Items = append(out.Body.Items, OperatorEndpoint{e.Destination, e.Use, e.Host, e.Ours, e.Entry, e.Problem})
+		out.Body.Items = append(out.Body.Items, OperatorEndpoint{e.Destination, e.Use, e.Host, e.Ours, e.Region, e.Entry, e.Problem})
 	}
 	return out, nil
 }

@@ -189,15 +189,17 @@ type customerOut struct{ Body Customer }
 
 type newCustomer struct {
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"200"`
+		Name   string `json:"name" minLength:"1" maxLength:"200"`
+		Region string `json:"region,omitempty" maxLength:"60" doc:"Where its data is kept: this server's region, which it is if left out. Customers of another region are added at the server there, whose address the refusal says."`
 	}
 }
 
 type changeCustomer struct {
 	ByID
 	Body struct {
-		Name  *string `json:"name,omitempty" maxLength:"200"`
-		State *string `json:"state,omitempty" enum:"active,suspended" doc:"A contract is ended by POST /v1/termination."`
+		Name   *string `json:"name,omitempty" maxLength:"200"`
+		State  *string `json:"state,omitempty" enum:"active,suspended" doc:"A contract is ended by POST /v1/termination."`
+		Region *string `json:"region,omitempty" maxLength:"60" doc:"A customer stays in its region: another one than it has is refused."`
 	}
 }
 
@@ -219,7 +221,7 @@ func (a *API) listCustomers(ctx context.Context, who Asker, in *Paging) (*pageOu
 }
 
 func (a *API) createCustomer(ctx context.Context, _ Asker, in *newCustomer) (*customerOut, error) {
-	t, err := a.parts.Tenants.Add(ctx, in.Body.Name, a.config.Region)
+	t, err := a.parts.Tenants.Add(ctx, in.Body.Name, in.Body.Region)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +245,7 @@ func (a *API) changeCustomer(ctx context.Context, who Asker, in *changeCustomer)
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.parts.Tenants.Change(ctx, who.Scope, id, tenant.Change{Name: in.Body.Name, State: (*tenant.State)(in.Body.State)})
+	t, err := a.parts.Tenants.Change(ctx, who.Scope, id, tenant.Change{Name: in.Body.Name, State: (*tenant.State)(in.Body.State), Region: in.Body.Region})
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,8 @@
 // are known and counted, and that an address which a customer can choose (a
 // webhook, the mail hosts of a domain) never leads into a private network, to a
 // metadata service or back to one of our own listeners, unless the operator
-// listed that network; that one of the operator's outside this machine is spoken to
-// only while the register of sub-processors covers it. The check happens at connect time on the address itself,
+// listed that network; that one of the operator's outside this machine, or in another
+// region, is spoken to only while the register of sub-processors covers it. The check happens at connect time on the address itself,
 // so that no name can change its meaning in between. TLS, protocols and retries
 // are left to the callers. A test enumerates the program's dials and fails on
 // one that goes round this package.
@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ const (
 type Destination struct {
 	Name    string   // the entry's name: "resolver", "mail delivery"
 	Purpose string   // in words: "look up mail hosts"
-	Region  string   // where the other end stands, "" if it is wherever the customer's is
+	Region  string   // where the other end stands by the configuration; "": it does not say
 	Owner   Owner    // who chooses the address
 	Hosts   []string // operator's: the host:port entries that may be dialled
 	// Use is the word under which the register of sub-processors knows the purpose;
@@ -57,6 +58,7 @@ type Config struct {
 	// Allow lists networks that customers may direct us to although they are
 	// private. Dev mode lists loopback. A metadata address must be listed alone.
 	Allow   []netip.Prefix
+	Here    []string      // the names of this server's region; of every other one the terms are asked
 	Timeout time.Duration // for one connect; 30 s if zero
 	Clock   clock.Clock
 	Observe *observe.Observer
@@ -71,6 +73,7 @@ type Resolver interface {
 type Gate struct {
 	destinations map[string]Destination
 	guard        guard
+	here         []string // the names of this server's region
 	timeout      time.Duration
 	clock        clock.Clock
 	opened       *prometheus.CounterVec
@@ -86,7 +89,7 @@ type Gate struct {
 // New checks the declarations. An operator's destination without hosts is an
 // Invalid fault: it has no entry.
 func New(c Config) (*Gate, error) {
-	g := &Gate{destinations: map[string]Destination{}, open: map[*lasting]struct{}{}, timeout: c.Timeout, clock: c.Clock}
+	g := &Gate{destinations: map[string]Destination{}, open: map[*lasting]struct{}{}, here: slices.Clone(c.Here), timeout: c.Timeout, clock: c.Clock}
 	if g.timeout <= 0 {
 		g.timeout = 30 * time.Second
 	}
@@ -162,6 +165,7 @@ type Dialer struct {
 	gate   *Gate
 	to     Destination
 	source netip.Addr
+	probe  bool // nobody's data goes out: the day's flows do not have it
 }
 
 // From gives a dialer that connects from this local address.
@@ -205,7 +209,9 @@ func (d *Dialer) noted(dial func(*judged) (net.Conn, error)) (net.Conn, error) {
 	d.gate.opened.WithLabelValues(d.to.Name, result).Inc()
 	e := Entry{At: d.gate.clock.Now(), Name: d.to.Name, Purpose: d.to.Purpose, Result: result, Use: d.to.use(), By: by(&d.to, learnt)}
 	d.gate.log.add(e)
-	d.gate.day.add(e)
+	if !d.probe {
+		d.gate.day.add(e)
+	}
 	return conn, err
 }
 

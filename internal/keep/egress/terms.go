@@ -18,12 +18,14 @@ import (
 type Terms interface {
 	// Covers gives the entry by which an endpoint (host:port, as it is configured)
 	// may be spoken to for a purpose now; a Denied fault says what to add. of is the
-	// customer whose data alone goes there, zero for everybody's.
-	Covers(purpose, endpoint string, of ids.Tenant) (entry string, err error)
+	// customer whose data alone goes there, zero for everybody's. region is where it
+	// stands, if the configuration puts it into another one than this server's.
+	Covers(purpose, endpoint, region string, of ids.Tenant) (entry string, err error)
 }
 
 // Govern sets the terms. From then on an operator's endpoint outside this machine
-// and its private networks is refused without an entry. Before, nothing is.
+// and its private networks, or in another region, is refused without an entry.
+// Before, nothing is.
 func (g *Gate) Govern(t Terms) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -35,17 +37,27 @@ func (g *Gate) covered(d *Destination, endpoint string, ip netip.Addr) (entry st
 	g.mu.RLock()
 	t := g.terms
 	g.mu.RUnlock()
-	if d.Free || private(ip) {
+	abroad := g.abroad(d)
+	if abroad == "" && (d.Free || private(ip)) {
 		return "", true, nil
 	}
 	if t == nil {
 		return "", false, nil
 	}
-	entry, err = t.Covers(d.use(), endpoint, d.For)
-	if err != nil && isLocal(ip) {
+	entry, err = t.Covers(d.use(), endpoint, abroad, d.For)
+	if err != nil && abroad == "" && isLocal(ip) {
 		return "", true, nil
 	}
 	return entry, false, err
+}
+
+// abroad is a destination's region where that is not this server's; "" where it is,
+// or where the configuration does not say.
+func (g *Gate) abroad(d *Destination) string {
+	if len(g.here) == 0 || slices.Contains(g.here, d.Region) {
+		return ""
+	}
+	return d.Region
 }
 
 // use is the word under which the terms know the purpose.
@@ -143,6 +155,7 @@ type Endpoint struct {
 	Use         string // the word under which the register knows it
 	Host        string // host:port
 	Ours        bool   // of this machine or a private network: no entry is needed
+	Region      string // the other region in which the configuration puts it, or ""
 	Entry       string // the register's, where one is needed and in force
 	Problem     string // why it is refused, or ""
 }
@@ -166,8 +179,8 @@ func (g *Gate) Endpoints(ctx context.Context) []Endpoint {
 }
 
 func (g *Gate) endpoint(ctx context.Context, d *Destination, host string) Endpoint {
-	e := Endpoint{Destination: d.Name, Purpose: d.Purpose, Use: d.use(), Host: host, Ours: d.Free}
-	if d.Free {
+	e := Endpoint{Destination: d.Name, Purpose: d.Purpose, Use: d.use(), Host: host, Ours: d.Free, Region: g.abroad(d)}
+	if e.Ours = e.Ours && e.Region == ""; e.Ours {
 		return e
 	}
 	g.mu.RLock()
@@ -175,9 +188,15 @@ func (g *Gate) endpoint(ctx context.Context, d *Destination, host string) Endpoi
 	g.mu.RUnlock()
 	var denied error
 	if t != nil {
-		if e.Entry, denied = t.Covers(d.use(), host, d.For); denied == nil {
+		if e.Entry, denied = t.Covers(d.use(), host, e.Region, d.For); denied == nil {
 			return e
 		}
+	}
+	if e.Region != "" {
+		if denied != nil {
+			e.Problem, _ = fault.Public(denied)
+		}
+		return e
 	}
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
@@ -202,18 +221,19 @@ func (g *Gate) endpoint(ctx context.Context, d *Destination, host string) Endpoi
 // nowhere is a network that nobody has (RFC 5737).
 var nowhere = netip.MustParsePrefix("192.0.2.0/24")
 
-// Try connects, for probes, to an endpoint that nobody has, as if the operator had
-// configured it for a purpose: nil or an Unavailable fault where the terms would
-// let a connection out, Denied where they refuse it. It waits for at most a tenth
-// of a second.
-func (g *Gate) Try(ctx context.Context, purpose, endpoint string, of ids.Tenant) error {
+// Try connects, for probes, to an endpoint that nobody has, or to a listener that was
+// lent, as if the operator had configured it for a purpose: nil or an Unavailable
+// fault where the terms would let a connection out, Denied where they refuse it.
+// region is the one in which the configuration would put it, or "". It waits for at
+// most a tenth of a second.
+func (g *Gate) Try(ctx context.Context, purpose, endpoint, region string, of ids.Tenant) error {
 	to, err := netip.ParseAddrPort(endpoint)
-	if err != nil || !nowhere.Contains(to.Addr()) {
-		return fault.New(fault.Denied, "A probe connects to the test network 192.0.2.0/24 alone.")
+	if err != nil || !nowhere.Contains(to.Addr()) && !g.guard.isLent(to) {
+		return fault.New(fault.Denied, "A probe connects to the test network 192.0.2.0/24 alone, and to what was lent.")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
-	d := &Dialer{gate: g, to: Destination{Name: "probe of the register", Use: purpose, Purpose: "see what is refused", Owner: Operator, Hosts: []string{endpoint}, For: of}}
+	d := &Dialer{gate: g, probe: true, to: Destination{Name: "probe of the register", Use: purpose, Purpose: "see what is refused", Owner: Operator, Hosts: []string{endpoint}, Region: region, For: of}}
 	conn, err := d.Dial(ctx, "tcp", endpoint)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package egress
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,10 +19,10 @@ type terms struct {
 	asked []string
 }
 
-func (r *terms) Covers(purpose, endpoint string, _ ids.Tenant) (string, error) {
+func (r *terms) Covers(purpose, endpoint, region string, _ ids.Tenant) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.asked = append(r.asked, purpose+" "+endpoint)
+	r.asked = append(r.asked, strings.TrimSpace(purpose+" "+endpoint+" "+region))
 	if r.entry == "" {
 		return "", fault.New(fault.Denied, "nobody")
 	}
@@ -123,6 +124,53 @@ func TestWhatIsOurs(t *testing.T) {
 	}
 }
 
+// TestAnotherRegionNeedsAnEntry: where the configuration puts an endpoint into another
+// region, neither a private network nor this very machine makes it ours.
+func TestAnotherRegionNeedsAnEntry(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for region, away := range map[string]bool{"": false, "eu-central": false, "fra1": false, "us-east": true} {
+		at := l.Addr().String()
+		g, err := New(Config{Here: []string{"", "eu-central", "fra1"}, Destinations: []Destination{{Name: "data.s3", Use: "object store", Purpose: "keep bytes", Region: region, Owner: Operator, Hosts: []string{at}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &terms{}
+		g.Govern(r)
+		d, err := g.To("data.s3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		try := func() error {
+			conn, err := d.Dial(t.Context(), "tcp", at)
+			if err == nil {
+				conn.Close()
+			}
+			return err
+		}
+		if err := try(); fault.Is(err, fault.Denied) != away || err != nil && !away {
+			t.Errorf("%q: %v", region, err)
+		}
+		if list := g.Endpoints(t.Context()); list[0].Ours == away || (list[0].Problem != "") != away || away && list[0].Region != region {
+			t.Errorf("%q: %+v", region, list)
+		}
+		r.set("Cloud")
+		if err := try(); err != nil {
+			t.Errorf("%q with an entry: %v", region, err)
+		}
+		if away && r.asked[0] != "object store "+at+" us-east" {
+			t.Errorf("asked %q", r.asked)
+		}
+		if list := g.Endpoints(t.Context()); away && list[0].Entry != "Cloud" {
+			t.Errorf("%q: %+v", region, list)
+		}
+	}
+}
+
 // TestConnectionsEndWithTheirEntry: what is open when an entry ends is closed.
 func TestConnectionsEndWithTheirEntry(t *testing.T) {
 	t.Parallel()
@@ -155,15 +203,15 @@ func TestProbesTryNobodysAddress(t *testing.T) {
 	t.Parallel()
 	g, _, r := governed(t, far)
 	for _, at := range []string{far, "8.8.8.8:443", "127.0.0.1:1", "x.example:1"} {
-		if err := g.Try(t.Context(), "probe", at, 0); !fault.Is(err, fault.Denied) || len(r.asked) != 0 {
+		if err := g.Try(t.Context(), "probe", at, "", 0); !fault.Is(err, fault.Denied) || len(r.asked) != 0 {
 			t.Errorf("%s: %v, asked %q", at, err, r.asked)
 		}
 	}
-	if err := g.Try(t.Context(), "probe", "192.0.2.1:443", 0); !fault.Is(err, fault.Denied) || len(r.asked) != 1 {
+	if err := g.Try(t.Context(), "probe", "192.0.2.1:443", "", 0); !fault.Is(err, fault.Denied) || len(r.asked) != 1 {
 		t.Errorf("%v, asked %q", err, r.asked)
 	}
 	r.set("Canary")
-	if err := g.Try(t.Context(), "probe", "192.0.2.1:443", 7); fault.Is(err, fault.Denied) {
+	if err := g.Try(t.Context(), "probe", "192.0.2.1:443", "", 7); fault.Is(err, fault.Denied) {
 		t.Errorf("covered: %v", err)
 	}
 }

@@ -1,8 +1,9 @@
 // Package tenant keeps the operator and its customers. It promises that the
 // platform is tenant 1 and the parent of every customer, that a name is sealed,
 // that a customer who is closed neither sends nor receives but may still sign in,
-// and that one whose time is over does not come back. What suspension stops is
-// decided by those who ask Active; a contract's end is protect/ending's.
+// that one whose time is over does not come back, and that one of another region
+// is not made, moved to or served here. What suspension stops is decided by those
+// who ask Active; a contract's end is protect/ending's.
 package tenant
 
 import (
@@ -74,8 +75,9 @@ type Tenant struct {
 
 // Change is what may change; nil leaves a field as it is.
 type Change struct {
-	Name  *string
-	State *State
+	Name   *string
+	State  *State
+	Region *string // never: a customer stays in its region
 }
 
 // Store keeps tenants.
@@ -85,14 +87,19 @@ type Store struct {
 	vault  *vault.Vault
 	ids    *ids.Source
 	clock  clock.Clock
+	region string // this server's; empty before EnsurePlatform
 	mu     sync.Mutex
 	states map[ids.Tenant]known
+	// Servers are the addresses of the operator's servers in other regions, for who
+	// asks here for a customer of theirs.
+	Servers map[string]string
 }
 
 // known is a state as it was lately; other nodes learn a change when it is old.
 type known struct {
 	state  State
 	closes int64 // microseconds; 0: never
+	region string
 	until  time.Time
 }
 
@@ -116,15 +123,14 @@ type secret struct {
 	Name string `json:"name"`
 }
 
-// EnsurePlatform makes tenant 1 on the first start; later it changes nothing.
-func (s *Store) EnsurePlatform(ctx context.Context, name, region string) error {
-	return s.insert(ctx, Tenant{ID: Platform, Name: name, Region: region})
-}
-
-// Add makes a customer of the platform. A name that is empty or over 200
-// characters is an Invalid fault on "name".
+// Add makes a customer of the platform in this server's region, which an empty
+// region stands for. Another region is an Invalid fault on "region", a name that is
+// empty or over 200 characters one on "name".
 func (s *Store) Add(ctx context.Context, name, region string) (Tenant, error) {
 	name, err := checkName(name)
+	if err == nil {
+		region, err = s.settles(region)
+	}
 	if err != nil {
 		return Tenant{}, err
 	}
@@ -209,7 +215,8 @@ func (s *Store) read(scan func(...any) error) (Tenant, error) {
 }
 
 // Change renames, suspends, resumes or ends a tenant. The platform cannot be
-// suspended or ended, and what has ended stays so: Conflict.
+// suspended or ended, what has ended stays so, and nobody moves to another region:
+// Conflict.
 func (s *Store) Change(ctx context.Context, in scope.Scope, id ids.Tenant, c Change) (Tenant, error) {
 	t, err := s.Get(ctx, in, id)
 	if err != nil {
@@ -219,6 +226,9 @@ func (s *Store) Change(ctx context.Context, in scope.Scope, id ids.Tenant, c Cha
 		if t.Name, err = checkName(*c.Name); err != nil {
 			return Tenant{}, err
 		}
+	}
+	if c.Region != nil && *c.Region != t.Region {
+		return Tenant{}, s.stays(t.Region, *c.Region)
 	}
 	if c.State != nil {
 		if err := mayMove(id, t.State, *c.State); err != nil {
@@ -258,13 +268,15 @@ func mayMove(id ids.Tenant, from, to State) error {
 }
 
 // Active returns nil for a customer whose contract lives, and a Denied fault for
-// one that is suspended, closed, ended or unknown. It may be some seconds behind
+// one that is suspended, closed, ended, unknown or of another region. It may be some seconds behind
 // what another node changed.
 func (s *Store) Active(ctx context.Context, id ids.Tenant) error {
 	k, err := s.known(ctx, id)
 	switch {
 	case fault.Is(err, fault.NotFound), err == nil && k.state == Ended:
 		return ended()
+	case err == nil && s.foreign(k.region):
+		return s.elsewhere(k.region)
 	case err == nil && k.closed(s.clock.Now()):
 		return fault.New(fault.Denied, "This account is closed: its contract ended on "+clock.FromMicros(k.closes).UTC().Format(time.DateOnly)+". Nothing is sent or received any more; its users can still sign in and fetch the export.")
 	case err == nil && k.state == Suspended:
@@ -280,17 +292,23 @@ func (s *Store) Enters(ctx context.Context, id ids.Tenant) error {
 	switch {
 	case fault.Is(err, fault.NotFound), err == nil && k.state == Ended:
 		return ended()
+	case err == nil && s.foreign(k.region):
+		return s.elsewhere(k.region)
 	case err == nil && k.state == Suspended:
 		return suspended()
 	}
 	return err
 }
 
-// Closed reports that a customer's contract is over.
+// Closed reports that a customer's contract is over. One of another region is a
+// Denied fault.
 func (s *Store) Closed(ctx context.Context, id ids.Tenant) (bool, error) {
 	k, err := s.known(ctx, id)
 	if fault.Is(err, fault.NotFound) {
 		return true, nil
+	}
+	if err == nil && s.foreign(k.region) {
+		err = s.elsewhere(k.region)
 	}
 	return k.closed(s.clock.Now()), err
 }
@@ -310,7 +328,7 @@ func (s *Store) known(ctx context.Context, id ids.Tenant) (known, error) {
 		return k, nil
 	}
 	k = known{until: now.Add(stateLife)}
-	if err := s.set.One(ctx, "state", []any{id}, &k.state, &k.closes); err != nil {
+	if err := s.set.One(ctx, "state", []any{id}, &k.state, &k.closes, &k.region); err != nil {
 		return known{}, fault.Wrap(err, "read a customer's state")
 	}
 	s.mu.Lock()

@@ -20,6 +20,14 @@ alter table tenant add column closes int not null default 0; -- 0: no end is ord
 insert into tenant (id, parent, state, region, sealed, created, changed)
 values ($1, $2, 'active', $3, $4, $5, $5) on conflict (id) do nothing
 
+-- A server that was never told its region kept everybody in "local"; told, it
+-- gives that place its name.
+-- query: name_region
+update tenant set region = $1, changed = $2 where region = 'local'
+
+-- query: pin
+update tenant set region = $2, changed = $3 where id = $1 and parent <> 0
+
 -- query: get
 select id, parent, state, region, sealed, created, closes from tenant where id = $3 and ($1 = 1 or id = $2)
 
@@ -28,7 +36,7 @@ select id, parent, state, region, sealed, created, closes from tenant
 where ($1 = 1 or id = $2) and id < $3 order by id desc limit $4
 
 -- query: state
-select state, closes from tenant where id = $1
+select state, closes, region from tenant where id = $1
 
 -- query: change
 update tenant set state = $4, sealed = $5, changed = $6

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -126,4 +127,76 @@ func TestOtherNodeLearns(t *testing.T) {
 		clock.Wind(stateLife)
 		want(t, other.Active(ctx, a.ID), fault.Denied, "after the cache's life")
 	})
+}
+
+// TestRegions: a customer of another region is not made, moved to or served, and a
+// store that was made in another region does not open.
+func TestRegions(t *testing.T) {
+	each(t, func(t *testing.T, s *Store, clock *lab.Clock) {
+		ctx := t.Context()
+		s.Servers = map[string]string{"us": "https://us.example.net"}
+		_, err := s.Add(ctx, "Acme", "us")
+		want(t, err, fault.Invalid, "a customer of another region")
+		if text, field := fault.Public(err); field != "region" || !strings.Contains(text, "at https://us.example.net") {
+			t.Errorf("%s: %s", field, text)
+		}
+		a, err := s.Add(ctx, "Acme", "")
+		if err != nil || a.Region != "eu" {
+			t.Fatal(a, err)
+		}
+		us, eu := "us", "eu"
+		_, err = s.Change(ctx, scope.Everyone, a.ID, Change{Region: &us})
+		want(t, err, fault.Conflict, "to another region")
+		if _, err := s.Change(ctx, scope.Everyone, a.ID, Change{Region: &eu}); err != nil {
+			t.Error(err)
+		}
+		if err := s.Active(ctx, a.ID); err != nil {
+			t.Error(err)
+		}
+		if err := s.Pin(ctx, a.ID, "us"); err != nil {
+			t.Fatal(err)
+		}
+		want(t, s.Active(ctx, a.ID), fault.Denied, "a customer of another region is served")
+		want(t, s.Enters(ctx, a.ID), fault.Denied, "a customer of another region signs in")
+		_, err = s.Closed(ctx, a.ID)
+		want(t, err, fault.Denied, "mail for a customer of another region")
+		if text, _ := fault.Public(s.Active(ctx, a.ID)); !strings.Contains(text, "at https://us.example.net") {
+			t.Error(text)
+		}
+		if err := s.Pin(ctx, Platform, "us"); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Get(ctx, scope.Everyone, Platform); err != nil || p.Region != "eu" {
+			t.Error(p, err)
+		}
+		want(t, s.EnsurePlatform(ctx, "The House", "us"), fault.Conflict, "a store of another region")
+	})
+}
+
+// TestARegionGetsItsName: who began without saying a region may say it later.
+func TestARegionGetsItsName(t *testing.T) {
+	t.Parallel()
+	clock := lab.NewClock(lab.Epoch)
+	d := lab.OpenDB(t, db.Config{Dir: t.TempDir(), Clock: clock}, Schema)
+	source := ids.NewSource(clock, 1, 0)
+	s := New(d, keys.Vault(t, clock, source), source, clock)
+	ctx := t.Context()
+	for _, region := range []string{"local", "eu", "eu"} {
+		if err := s.EnsurePlatform(ctx, "The House", region); err != nil {
+			t.Fatal(region, err)
+		}
+		if _, err := s.Add(ctx, "in "+region, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.List(ctx, scope.Everyone, 0, 10)
+	if err != nil || len(all) != 4 {
+		t.Fatal(all, err)
+	}
+	for _, x := range all {
+		if x.Region != "eu" || s.Active(ctx, x.ID) != nil {
+			t.Errorf("%+v", x)
+		}
+	}
+	want(t, s.EnsurePlatform(ctx, "The House", "local"), fault.Conflict, "back to no name")
 }

@@ -79,7 +79,7 @@ type Entry struct {
 	Kind      Kind      `yaml:"kind" json:"kind" doc:"infrastructure, delivery, payment, support, security, observation, or own for a machine of yours with a public address." example:"infrastructure"`
 	Purposes  []string  `yaml:"purposes" json:"purposes" nullable:"false" doc:"What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words." example:"object store, backups"`
 	Country   string    `yaml:"country" json:"country" doc:"The country in which the data is, as ISO 3166 has it." example:"DE"`
-	Region    string    `yaml:"region" json:"region,omitempty" doc:"Where in it." example:"Frankfurt"`
+	Region    string    `yaml:"region" json:"region,omitempty" doc:"Where in it. Of an endpoint that the configuration puts into another region than this server's, that region." example:"eu-west"`
 	Uses      []string  `yaml:"uses" json:"uses,omitempty" doc:"Whose machines it uses in turn." example:"Example Hosting AG"`
 	Data      []string  `yaml:"data" json:"data" nullable:"false" doc:"What it gets." example:"message bodies (sealed)"`
 	Endpoints []string  `yaml:"endpoints" json:"endpoints,omitempty" doc:"The host:port that this covers; *.example.net:443 is every host below, a host without a port all its ports." example:"s3.example.net:443"`
@@ -196,6 +196,14 @@ func (e *Entry) covers(endpoint string) bool {
 		below, every := strings.CutPrefix(h, "*")
 		return (n == "" || n == port) && (h == host || every && strings.HasSuffix(host, below) && len(host) > len(below))
 	})
+}
+
+// place names where the data is.
+func (e *Entry) place() string {
+	if e.Region == "" {
+		return e.Country
+	}
+	return e.Region + ", " + e.Country
 }
 
 // Abroad reports whether the place lies outside home, so that a transfer to it

@@ -205,35 +205,50 @@ func (s *Store) Get(in scope.Scope, id ids.SubProcessor) (Processor, []Version, 
 
 // lacks adds to what an entry lacks what the policy in force says.
 func (s *Store) lacks(e *Entry, of ids.Tenant, now time.Time) string {
-	said := s.Policies.Platform(now).Document.SubProcessors
-	if probes := s.Probing != nil && s.Probing(of); !probes && said.Given() && e.Kind != Own && !said.Has(e.Name) {
+	said := s.Policies.Platform(now).Document
+	switch probes := s.Probing != nil && s.Probing(of); {
+	case probes:
+	case e.Kind != Own && leavesOut(said.SubProcessors, e.Name):
 		return "the privacy policy in force names the sub-processors that may be given data, and " + e.Name + " is not among them"
+	case !s.Home.within(said.Places, e):
+		return "the privacy policy in force names the places where data may be (" + strings.Join(said.Places, ", ") + "), and " + e.Name + "'s (" + e.place() + ") is not among them"
 	}
 	return e.Lacks(now, s.Home)
 }
 
-// Fits refuses a policy that leaves out a sub-processor who gets data now: it would
-// say what the server does not do. A new one that a policy leaves out is objected to.
+// Fits refuses a policy that leaves out a sub-processor who gets data now, or a place
+// where data is: it would say what the server does not do. What is new and left out
+// is objected to.
 func (s *Store) Fits(of ids.Tenant, d *policy.Document) error {
-	if !d.SubProcessors.Given() {
-		return nil
-	}
-	var out []string
+	var out, away []string
 	for _, p := range s.List(scope.Tenant(of)) {
-		if p.Current != nil && p.Current.Entry.Kind != Own && !d.SubProcessors.Has(p.Current.Entry.Name) {
-			out = append(out, p.Current.Entry.Name)
+		if p.Current == nil {
+			continue
+		}
+		e := &p.Current.Entry
+		if d.SubProcessors.Given() && e.Kind != Own && !d.SubProcessors.Has(e.Name) {
+			out = append(out, e.Name)
+		}
+		if !s.Home.within(d.Places, e) {
+			away = append(away, e.Name+" ("+e.place()+")")
 		}
 	}
-	if len(out) > 0 {
+	switch {
+	case len(out) > 0:
 		return fault.Field("sub_processors", "These get data now and are left out: "+strings.Join(out, ", ")+". They come out of the register first.")
+	case !s.Home.stands(d.Places):
+		return fault.Field("places", "This server and its data stand in "+s.Home.Region+", which is left out.")
+	case len(away) > 0:
+		return fault.Field("places", "These have data now, in places that are left out: "+strings.Join(away, ", ")+". They come out of the register first.")
 	}
 	return nil
 }
 
 // Covers gives the name of the entry by which an endpoint (host:port) may be spoken
 // to for a purpose now. A Denied fault says what to add. of is the one customer
-// whose data goes there, zero for everybody's.
-func (s *Store) Covers(purpose, endpoint string, of ids.Tenant) (string, error) {
+// whose data goes there, zero for everybody's; region is the other one in which the
+// configuration puts it, or "".
+func (s *Store) Covers(purpose, endpoint, region string, of ids.Tenant) (string, error) {
 	now := s.Clock.Now()
 	why := ""
 	for id, all := range *s.force.live.Load() {
@@ -243,7 +258,7 @@ func (s *Store) Covers(purpose, endpoint string, of ids.Tenant) (string, error) 
 		p := s.processor(id, all, now)
 		switch {
 		case p.Current != nil && p.Current.Entry.covers(endpoint):
-			said := refusal(&p.Current.Entry, purpose, p.Lacks)
+			said := refusal(&p.Current.Entry, purpose, region, p.Lacks)
 			if said == "" {
 				return p.Current.Entry.Name, nil
 			}
@@ -252,16 +267,19 @@ func (s *Store) Covers(purpose, endpoint string, of ids.Tenant) (string, error) 
 			why = waits(p.Coming, now)
 		}
 	}
-	return "", denied(purpose, endpoint, why)
+	return "", denied(purpose, endpoint, region, why)
 }
 
 // refusal says why an entry in force that covers an endpoint is not enough, or "".
-func refusal(e *Entry, purpose, lacks string) string {
+func refusal(e *Entry, purpose, region, lacks string) string {
 	if lacks != "" {
 		return lacks + ". Put the new one on record: mailvow subprocessor change"
 	}
 	if !slices.Contains(e.Purposes, purpose) {
 		return fmt.Sprintf("%s is not used for %q by the register. Add the purpose: mailvow subprocessor change", e.Name, purpose)
+	}
+	if region != "" && e.Region != region {
+		return fmt.Sprintf("by the configuration it stands in another region, %s, and %s's entry says that its data is in %s. Say the region: mailvow subprocessor change", region, e.Name, e.place())
 	}
 	return ""
 }
@@ -273,11 +291,18 @@ func waits(v *Version, now time.Time) string {
 	return v.Entry.Name + " is announced, and an objection of a customer waits for an answer: mailvow subprocessor objections"
 }
 
-func denied(purpose, endpoint, why string) error {
-	if why == "" {
-		why = fmt.Sprintf("no sub-processor in force covers it. Add one with this endpoint and the purpose %q: mailvow subprocessor add, or sub_processors in mailvow.yaml", purpose)
+func denied(purpose, endpoint, region, why string) error {
+	outside, with := "outside this server", ""
+	if region != "" {
+		outside, with = "in another region, "+region+",", fmt.Sprintf(", the region %q", region)
 	}
-	return fault.New(fault.Denied, endpoint+" ("+purpose+") is outside this server and is not spoken to: "+why+".")
+	if why == "" {
+		why = fmt.Sprintf("no sub-processor in force covers it. Add one with this endpoint%s and the purpose %q: mailvow subprocessor add, or sub_processors in mailvow.yaml", with, purpose)
+		if region != "" {
+			why += "; if " + region + " is another name of this server's own region, list it under region_names"
+		}
+	}
+	return fault.New(fault.Denied, endpoint+" ("+purpose+") is "+outside+" and is not spoken to: "+why+".")
 }
 
 // Listed is the register before it is open: the entries of the configuration. What
@@ -289,15 +314,15 @@ type Listed struct {
 }
 
 // Covers is Store.Covers.
-func (l Listed) Covers(purpose, endpoint string, _ ids.Tenant) (string, error) {
+func (l Listed) Covers(purpose, endpoint, region string, _ ids.Tenant) (string, error) {
 	why := ""
 	for i := range l.Entries {
 		if e := &l.Entries[i]; e.covers(endpoint) {
-			if why = refusal(e, purpose, e.Lacks(l.Clock.Now(), l.Home)); why == "" {
+			if why = refusal(e, purpose, region, e.Lacks(l.Clock.Now(), l.Home)); why == "" {
 				return e.Name, nil
 			}
 			why = strings.ReplaceAll(why, "mailvow subprocessor change", "sub_processors in mailvow.yaml")
 		}
 	}
-	return "", denied(purpose, endpoint, why)
+	return "", denied(purpose, endpoint, region, why)
 }

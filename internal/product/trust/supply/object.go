@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/keep/sealed"
 	"mailvow/internal/keep/vault"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 )
 
 // Objection is what a customer has against a change.
@@ -90,20 +91,29 @@ func (s *Store) Object(ctx context.Context, of ids.Tenant, author ids.User, id i
 	return o, s.refresh(ctx)
 }
 
-// objectByPolicy objects for the customers whose own policy names the
-// sub-processors that may be given their data, and this one is not among them.
+// leavesOut reports whether a policy names who may be given data, and not this one.
+func leavesOut(said policy.Among, name string) bool { return said.Given() && !said.Has(name) }
+
+// objectByPolicy objects for the customers whose own policy names the sub-processors
+// that may be given their data, or the places where it may be, and this one or its
+// place is not among them.
 func (s *Store) objectByPolicy(ctx context.Context, v *Version, told []ids.Tenant) error {
 	now := s.Clock.Now()
-	if v.Removed || !v.Effective.After(now) || v.Entry.Kind == Own {
+	if v.Removed || !v.Effective.After(now) {
 		return nil
 	}
-	platform := s.Policies.Platform(now).Document.SubProcessors
+	platform := s.Policies.Platform(now).Document
 	for _, t := range told {
-		own := s.Policies.For(t, now).Document.SubProcessors
-		if !own.Given() || own.Has(v.Entry.Name) || platform.Given() && !platform.Has(v.Entry.Name) {
+		own, reason := s.Policies.For(t, now).Document, ""
+		switch {
+		case v.Entry.Kind != Own && leavesOut(own.SubProcessors, v.Entry.Name) && !leavesOut(platform.SubProcessors, v.Entry.Name):
+			reason = "Our own privacy policy names the sub-processors that may be given our data, and this one is not among them."
+		case !s.Home.within(own.Places, &v.Entry) && s.Home.within(platform.Places, &v.Entry):
+			reason = "Our own privacy policy names the places where our data may be, and this one's is not among them."
+		default:
 			continue
 		}
-		_, err := s.Object(ctx, t, 0, v.ID, "Our own privacy policy names the sub-processors that may be given our data, and this one is not among them.", evidence.Actor{Role: evidence.BySystem})
+		_, err := s.Object(ctx, t, 0, v.ID, reason, evidence.Actor{Role: evidence.BySystem})
 		if err != nil && !fault.Is(err, fault.Conflict) {
 			return err
 		}

@@ -46,7 +46,7 @@ func open(t *testing.T, config db.Config, listed ...Entry) *opened {
 		t.Fatal(err)
 	}
 	o.config = Config{
-		DB: d, Vault: keys.Vault(t, clock, source), Stage: stage, IDs: source, Clock: clock, Observe: observe.Silent(), Policies: policies, Home: HomeOf("DE"),
+		DB: d, Vault: keys.Vault(t, clock, source), Stage: stage, IDs: source, Clock: clock, Observe: observe.Silent(), Policies: policies, Home: HomeOf("DE", "eu"),
 		Customers: func(_ context.Context, yield func(ids.Tenant) error) error {
 			for _, c := range o.customers {
 				if err := yield(c); err != nil {
@@ -87,7 +87,7 @@ func (o *opened) announce(t *testing.T, d Draft) Version {
 
 func (o *opened) covers(t *testing.T, want string) {
 	t.Helper()
-	name, err := o.Covers("object store", "s3.example.net:443", 0)
+	name, err := o.Covers("object store", "s3.example.net:443", "", 0)
 	text, _ := fault.Public(err)
 	if want == "" && (err != nil || name != "Example Cloud") || want != "" && (!fault.Is(err, fault.Denied) || !strings.Contains(text, want)) {
 		t.Errorf("covered by %q, %v; want %q", name, err, want)
@@ -231,14 +231,14 @@ func TestPapersEnd(t *testing.T) {
 func TestPurposesBind(t *testing.T) {
 	t.Parallel()
 	o := open(t, db.Config{Dir: t.TempDir()}, entry())
-	if _, err := o.Covers("traces", "s3.example.net:443", 0); !fault.Is(err, fault.Denied) {
+	if _, err := o.Covers("traces", "s3.example.net:443", "", 0); !fault.Is(err, fault.Denied) {
 		t.Errorf("for another purpose: %v", err)
 	}
-	if _, err := o.Covers("object store", "a.cdn.example.net:8443", 0); err != nil {
+	if _, err := o.Covers("object store", "a.cdn.example.net:8443", "", 0); err != nil {
 		t.Errorf("a host below: %v", err)
 	}
 	for _, other := range []string{"cdn.example.net:443", "s3.example.net:80", "xs3.example.net:443", "cdn.example.net.evil.example:1"} {
-		if _, err := o.Covers("object store", other, 0); !fault.Is(err, fault.Denied) {
+		if _, err := o.Covers("object store", other, "", 0); !fault.Is(err, fault.Denied) {
 			t.Errorf("%s: %v", other, err)
 		}
 	}
@@ -271,6 +271,63 @@ func TestThePolicyNamesWhoMay(t *testing.T) {
 	o.covers(t, "the privacy policy in force names the sub-processors")
 }
 
+// TestThePolicyNamesThePlaces: an entry whose region and country the policy leaves out
+// is not used, a policy that leaves out where data is now is refused, and a customer's
+// narrower one objects to what comes.
+func TestThePolicyNamesThePlaces(t *testing.T) {
+	t.Parallel()
+	o := open(t, db.Config{Dir: t.TempDir()}, entry())
+	o.config.Home.Names = nil
+	fits := func(text string) bool { return o.Fits(tenant.Platform, must(policy.Parse([]byte(text)))) == nil }
+	for text, ok := range map[string]bool{"places: [eu, DE]": true, "places: [DE]": false, "places: [eu]": false, "places: []": false, "breach: {customer: 9h}": true} {
+		if fits(text) != ok {
+			t.Errorf("%s: fits %v", text, !ok)
+		}
+	}
+	o.customers = []ids.Tenant{acme}
+	if _, _, err := o.Policies.Publish(t.Context(), policy.Draft{Tenant: acme, Text: "places: [eu, DE]", Role: evidence.ByOwner}); err != nil {
+		t.Fatal(err)
+	}
+	other := entry()
+	other.Name, other.Endpoints, other.Country, other.Region = "Other", nil, "FR", "paris"
+	v := o.announce(t, Draft{Entry: other})
+	if list, err := o.Objections(t.Context(), scope.Everyone, v.ID, 10); err != nil || len(list) != 1 || !strings.Contains(list[0].Reason, "places") {
+		t.Errorf("the customer's policy did not object: %+v %v", list, err)
+	}
+	if _, _, err := o.Policies.Publish(t.Context(), policy.Draft{Tenant: tenant.Platform, Text: "places: [eu, paris]", Role: evidence.ByOperator}); err != nil {
+		t.Fatal(err)
+	}
+	o.clock.Wind(40 * 24 * time.Hour)
+	o.covers(t, "names the places where data may be (eu, paris), and Example Cloud's (DE) is not among them")
+}
+
+// TestARegionIsNamed: an endpoint that the configuration puts into another region is
+// covered by an entry that says this region, and by no other.
+func TestARegionIsNamed(t *testing.T) {
+	t.Parallel()
+	o := open(t, db.Config{Dir: t.TempDir()}, entry())
+	refused := func(want string) {
+		t.Helper()
+		_, err := o.Covers("object store", "s3.example.net:443", "us-east", 0)
+		if text, _ := fault.Public(err); !fault.Is(err, fault.Denied) || !strings.Contains(text, want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	refused("it stands in another region, us-east, and Example Cloud's entry says that its data is in DE")
+	if _, err := o.Covers("object store", "elsewhere.example:443", "us-east", 0); err == nil || !strings.Contains(err.Error(), "list it under region_names") {
+		t.Errorf("%v", err)
+	}
+	e := entry()
+	e.Region = "us-east"
+	o.announce(t, Draft{ID: o.List(scope.Everyone)[0].ID, Entry: e})
+	if name, err := o.Covers("object store", "s3.example.net:443", "us-east", 0); err != nil || name != "Example Cloud" {
+		t.Errorf("%q %v", name, err)
+	}
+	if _, err := (Listed{Entries: []Entry{entry()}, Home: HomeOf("DE", "eu"), Clock: o.clock}).Covers("object store", "s3.example.net:443", "us-east", 0); !fault.Is(err, fault.Denied) {
+		t.Errorf("before the register is open: %v", err)
+	}
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -286,7 +343,7 @@ func TestOneCustomersOwnCoverNothingElse(t *testing.T) {
 	}
 	o.announce(t, Draft{Tenant: bell, Entry: entry(), Unannounced: true})
 	o.covers(t, "no sub-processor in force covers it")
-	if _, err := o.Covers("object store", "s3.example.net:443", bell); err != nil {
+	if _, err := o.Covers("object store", "s3.example.net:443", "", bell); err != nil {
 		t.Errorf("the customer's own: %v", err)
 	}
 	if n := len(o.List(scope.Tenant(acme))) + len(o.Public()); n != 0 {
@@ -336,12 +393,12 @@ func TestTheConfigurationBegins(t *testing.T) {
 
 func TestListedStandsInUntilTheRegisterIsOpen(t *testing.T) {
 	t.Parallel()
-	l := Listed{Entries: []Entry{entry()}, Home: HomeOf(""), Clock: lab.NewClock(lab.Epoch)}
-	if name, err := l.Covers("object store", "S3.example.net:443", 0); err != nil || name != "Example Cloud" {
+	l := Listed{Entries: []Entry{entry()}, Home: HomeOf("", "eu"), Clock: lab.NewClock(lab.Epoch)}
+	if name, err := l.Covers("object store", "S3.example.net:443", "", 0); err != nil || name != "Example Cloud" {
 		t.Errorf("%q %v", name, err)
 	}
 	l.Entries[0].Country = "US"
-	if _, err := l.Covers("object store", "s3.example.net:443", 0); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "mailvow.yaml") {
+	if _, err := l.Covers("object store", "s3.example.net:443", "", 0); !fault.Is(err, fault.Denied) || !strings.Contains(err.Error(), "mailvow.yaml") {
 		t.Errorf("%v", err)
 	}
 }
@@ -370,7 +427,7 @@ func TestEntriesAreChecked(t *testing.T) {
 	}
 	e := entry()
 	e.Kind, e.Agreement = Own, Agreement{}
-	if err := e.Check(); err != nil || e.Lacks(lab.Epoch, HomeOf("DE")) != "" {
+	if err := e.Check(); err != nil || e.Lacks(lab.Epoch, HomeOf("DE", "eu")) != "" {
 		t.Errorf("a machine of one's own: %v", err)
 	}
 }
@@ -382,7 +439,7 @@ func TestHome(t *testing.T) {
 		abroad      bool
 	}{{"", "FR", false}, {"DE", "NO", false}, {"DE", "CH", true}, {"US", "US", false}, {"US", "DE", true}, {"", "GB", true}} {
 		e := Entry{Country: c.place}
-		if e.Abroad(HomeOf(c.home)) != c.abroad {
+		if e.Abroad(HomeOf(c.home, "")) != c.abroad {
 			t.Errorf("from %q to %s", c.home, c.place)
 		}
 	}

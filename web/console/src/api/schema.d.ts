@@ -2076,6 +2076,8 @@ export interface components {
         };
         ChangeCustomerBody: {
             name?: string;
+            /** @description A customer stays in its region: another one than it has is refused. */
+            region?: string;
             /**
              * @description A contract is ended by POST /v1/termination.
              * @enum {string}
@@ -2774,6 +2776,8 @@ export interface components {
         };
         NewCustomerBody: {
             name: string;
+            /** @description Where its data is kept: this server's region, which it is if left out. Customers of another region are added at the server there, whose address the refusal says. */
+            region?: string;
         };
         NewDomainBody: {
             /** @example example.com */
@@ -3023,6 +3027,8 @@ export interface components {
             problem?: string;
             /** @description As an entry's purposes must have it. */
             purpose: string;
+            /** @description The other region in which the configuration puts it; left out for this server's own. */
+            region?: string;
         };
         Overview: {
             /**
@@ -3705,8 +3711,8 @@ export interface components {
              */
             purposes: string[];
             /**
-             * @description Where in it.
-             * @example Frankfurt
+             * @description Where in it. Of an endpoint that the configuration puts into another region than this server's, that region.
+             * @example eu-west
              */
             region?: string;
             /** @description What a place outside the EEA rests on; outside your country, where that is no part of the EEA. */

@@ -1,4 +1,4 @@
-import { Button, Group, TextInput } from '@mantine/core';
+import { Button, Group, Text, TextInput } from '@mantine/core';
 import { IconBuilding, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -66,6 +66,7 @@ const columns: Column<Customer>[] = [
       </span>
     ),
   },
+  { id: 'region', title: t.customers.region, cell: (c) => c.region },
   { id: 'state', title: t.common.state, cell: (c) => <State state={c.state} /> },
   { id: 'created', title: t.common.created, cell: (c) => <When at={c.created_at} /> },
 ];
@@ -117,6 +118,7 @@ export function Customers() {
 function AddCustomer({ close }: { close: () => void }) {
   const [name, setName] = useState('');
   const [tried, setTried] = useState(false);
+  const region = useQuery(q.session).data?.customer?.region;
   return (
     <FormBox
       submit={t.customers.add}
@@ -139,6 +141,7 @@ function AddCustomer({ close }: { close: () => void }) {
         error={tried && !name.trim() ? t.customers.needName : null}
         data-autofocus
       />
+      {region && <Text size="sm">{t.customers.stays(region)}</Text>}
     </FormBox>
   );
 }

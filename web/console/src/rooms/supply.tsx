@@ -295,6 +295,8 @@ const endpoints: Column<OwnEndpoint>[] = [
         </>
       ) : e.own ? (
         t.supply.ownMachine
+      ) : e.region ? (
+        t.supply.elsewhere(e.entry ?? '', e.region)
       ) : (
         e.entry
       ),

@@ -1044,6 +1044,7 @@ export const en = {
     purpose: 'Purpose',
     coveredBy: 'Covered by',
     ownMachine: 'your own machines',
+    elsewhere: (by: string, region: string) => `${by}, in another region: ${region}`,
     fields: {
       name: 'Name',
       kind: 'Kind',
@@ -1267,6 +1268,8 @@ export const en = {
     added: (n: string) => `${n} is added.`,
     table: 'Customers',
     id: 'ID',
+    region: 'Region',
+    stays: (region: string) => `Its data is kept in ${region}, the region of this server, and stays there.`,
     turn: {
       suspended: {
         title: (n: string) => `Pause ${n}?`,
