@@ -19,6 +19,7 @@ import (
 	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/request"
 )
 
@@ -30,7 +31,7 @@ func (h *House) openEndings(ledger *erase.Ledger) {
 	}
 	h.endings = ending.New(ending.Config{
 		Parts: h.estate(), Inventory: h.inventory, Policies: h.policies, Tenants: h.tenants,
-		Outlive: h.holds.Outlive, Quiet: h.quietCustomer, After: h.afterEnding, Owners: h.ownersOf, Post: h.postEnding, Mirrored: mirrored,
+		Outlive: h.holds.Outlive, Quiet: h.quietCustomer, After: h.afterEnding, Owners: h.ownersOf, Owner: h.owns, Links: link.New(h.db, h.vault, h.ids, h.Clock), Post: h.postEnding, Mirrored: mirrored,
 		Ledger: ledger, DB: h.db, Vault: h.vault, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
 	h.eraser.Whole = h.endings.Restored

@@ -7,11 +7,13 @@ import (
 
 	"mailvow/internal/app/probes"
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/product/trust/notice"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/request"
 )
@@ -25,7 +27,7 @@ const (
 func (h *House) openNotices() {
 	h.notices = notice.New(notice.Config{
 		DB: h.db, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Policies: h.policies,
-		Accounts: h.eachCustomer, Contacts: h.accountContacts, Base: h.publicURL, Officer: h.contacts().Privacy,
+		Accounts: h.eachCustomer, Contacts: h.accountContacts, Close: h.closeURL, Base: h.publicURL, Officer: h.contacts().Privacy,
 		Post: func(ctx context.Context, to address.Address, subject, text string) error {
 			return h.postLetter(ctx, request.Letter{To: to, Subject: subject, Text: text})
 		},
@@ -37,16 +39,31 @@ func (h *House) openNotices() {
 	}
 }
 
-// accountContacts are the addresses of an account's active owners and admins.
-func (h *House) accountContacts(ctx context.Context, of ids.Tenant) ([]address.Address, error) {
+// accountContacts are an account's active owners and admins.
+func (h *House) accountContacts(ctx context.Context, of ids.Tenant) ([]notice.Contact, error) {
 	users, err := h.access.Users(ctx, scope.Tenant(of), 1<<63-1, 200)
-	var list []address.Address
+	var list []notice.Contact
 	for _, u := range users {
 		if u.State == access.UserActive && (u.Role == access.Owner || u.Role == access.Admin) {
-			list = append(list, u.Email)
+			list = append(list, notice.Contact{User: u.ID, Address: u.Email, Owner: u.Role == access.Owner})
 		}
 	}
 	return list, err
+}
+
+// closeURL is the page on which an owner closes an account.
+func (h *House) closeURL(of ids.Tenant, owner ids.User, until time.Time) (string, error) {
+	text, err := h.endings.CloseLink(of, owner, until)
+	return h.publicURL() + ending.ClosePath + text, err
+}
+
+// owns reports that somebody is an active owner of an account.
+func (h *House) owns(ctx context.Context, of ids.Tenant, id ids.User) (bool, error) {
+	u, err := h.access.User(ctx, scope.Tenant(of), id)
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return u.State == access.UserActive && u.Role == access.Owner, err
 }
 
 // canaryContact makes a user of the canary's whom notices are mailed to.

@@ -21,6 +21,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/object"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -211,11 +212,11 @@ func actingAs(p access.Principal) evidence.Role {
 func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/certificate", httpapi.HostCheck(h.webHosts(), pages.Certificate()))
-	asked, err := pages.NewPrivacy(h.cases, h.Clock, h.observe.For("door/pages").Log)
+	asked, err := pages.NewPrivacy(h.cases, h.endings, h.Clock, h.observe.For("door/pages").Log)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []string{"/privacy", "/privacy/", pages.GPCPath} {
+	for _, path := range []string{"/privacy", "/privacy/", ending.ClosePath, pages.GPCPath} {
 		mux.Handle(path, httpapi.HostCheck(h.webHosts(), asked))
 	}
 	trust, err := h.trustCentre()

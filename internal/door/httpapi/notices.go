@@ -100,9 +100,11 @@ func (a *API) seeNotice(ctx context.Context, who Asker, in *seeIn) (*nothing, er
 	return nil, a.parts.Notices.See(ctx, who.Tenant, of, in.Number, in.Body.Accept, role)
 }
 
-// used says that an account uses the service, where an operation does something.
+// used says that an account uses the service, where an operation does something. Who
+// closed the account because of a new policy, and only fetches what is theirs, does not
+// accept it by that.
 func (a *API) used(ctx context.Context, who Asker, o op) {
-	if o.method == http.MethodGet || o.id == seeNotice || who.Tenant == 0 || who.Tenant == tenant.Platform || a.parts.Notices == nil {
+	if o.method == http.MethodGet || o.id == seeNotice || who.Tenant == 0 || who.Tenant == tenant.Platform || a.parts.Notices == nil || a.parts.Tenants.Active(ctx, who.Tenant) != nil {
 		return
 	}
 	a.parts.Notices.Used(ctx, who.Tenant)

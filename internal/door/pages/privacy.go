@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/subject"
@@ -31,11 +32,19 @@ type Requests interface {
 	Fetch(ctx context.Context, link string, f subject.Format, w io.Writer) error
 }
 
+// Closings closes accounts by links that were mailed to their owners; protect/ending
+// does.
+type Closings interface {
+	Closing(ctx context.Context, link string) (ending.Offer, error)
+	CloseBy(ctx context.Context, link, confirm string, atOnce bool) (ending.Ending, error)
+}
+
 // Privacy is the public page on which a person asks for their rights, and the
 // pages that the links in its mail lead to. They work without scripts and set no
 // cookies. It is an http.Handler for /privacy and what is below.
 type Privacy struct {
 	requests Requests
+	closings Closings
 	clock    clock.Clock
 	log      *slog.Logger
 	pages    *template.Template
@@ -50,9 +59,9 @@ const (
 )
 
 // NewPrivacy makes the pages.
-func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
+func NewPrivacy(r Requests, e Closings, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	p := &Privacy{
-		requests: r, clock: c, log: log, limits: newLimits(c, askEvery, askBurst), copies: limit.NewPlaces(copiesAtOnce),
+		requests: r, closings: e, clock: c, log: log, limits: newLimits(c, askEvery, askBurst), copies: limit.NewPlaces(copiesAtOnce),
 	}
 	var err error
 	p.pages, err = template.New("").Funcs(template.FuncMap{
@@ -71,6 +80,8 @@ func NewPrivacy(r Requests, c clock.Clock, log *slog.Logger) (*Privacy, error) {
 	mux.HandleFunc("GET "+request.CasePath+"{link}", p.standing)
 	mux.HandleFunc("GET "+request.ResultPath+"{link}", p.result)
 	mux.HandleFunc("POST "+request.ResultPath+"{link}", p.fetch)
+	mux.HandleFunc("GET "+ending.ClosePath+"{link}", p.closing)
+	mux.HandleFunc("POST "+ending.ClosePath+"{link}", p.close)
 	// Another site cannot make its visitors ask.
 	p.mux = http.NewCrossOriginProtection().Handler(mux)
 	return p, nil

@@ -5,7 +5,9 @@
 // destroyed, the keys last, within the days of the policy in force, whatever
 // crashes in between; that what a law keeps is kept apart, under a key of its own,
 // until its own end; that a restored backup does not bring the customer back; and
-// that a certificate in the evidence log says what went and what stays. How
+// that a certificate in the evidence log says what went and what stays. A link that
+// was mailed to an owner orders the end too: once, in its time, while its reader is
+// an owner still. How
 // records are handed over and destroyed is known by the packages that own them;
 // who may order it is decided by the doors.
 package ending
@@ -29,6 +31,7 @@ import (
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/inventory"
+	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
 )
@@ -189,6 +192,10 @@ type Config struct {
 	After func(context.Context) error
 	// Owners are the addresses of the customer's owners.
 	Owners func(context.Context, ids.Tenant) ([]address.Address, error)
+	// Links makes the links by which an owner closes the account without signing in;
+	// Owner reports that a user is an active owner of the customer.
+	Links *link.Store
+	Owner func(context.Context, ids.Tenant, ids.User) (bool, error)
 	// Post mails a letter as the platform.
 	Post func(context.Context, Letter) error
 	// Mirrored is by when a second copy of the key store follows; zero: there is none.

@@ -31,6 +31,8 @@ type Order struct {
 	AtOnce bool
 	// Confirm is the customer's name, so that none is ended by mistake.
 	Confirm string
+	// also is done in the same transaction.
+	also func(*db.Tx) error
 }
 
 // longestNotice is how far off a contract's end may be ordered.
@@ -61,7 +63,7 @@ func (s *Store) Order(ctx context.Context, o Order) (Ending, error) {
 			if err != nil {
 				return Ending{}, err
 			}
-			return s.hasten(ctx, e, o.By)
+			return s.hasten(ctx, e, o)
 		}
 	}
 	e := Ending{ID: ids.New[ids.Certificate](s.IDs), Tenant: o.Tenant, Name: t.Name, State: Ordered, By: o.By, Reason: o.Reason, Ordered: now, Closes: o.At.UTC()}
@@ -78,6 +80,9 @@ func (s *Store) Order(ctx context.Context, o Order) (Ending, error) {
 		}
 		if err == nil {
 			err = s.Tenants.Close(ctx, tx, e.Tenant, e.Closes)
+		}
+		if err == nil && o.also != nil {
+			err = o.also(tx)
 		}
 		if err != nil {
 			return err
@@ -107,7 +112,7 @@ func check(o Order, now time.Time) error {
 }
 
 // hasten waives the days that are left: the destroying begins now.
-func (s *Store) hasten(ctx context.Context, e Ending, by evidence.Role) (Ending, error) {
+func (s *Store) hasten(ctx context.Context, e Ending, o Order) (Ending, error) {
 	now := s.Clock.Now().UTC()
 	e.Due = now
 	if e.Closes.After(now) {
@@ -121,10 +126,13 @@ func (s *Store) hasten(ctx context.Context, e Ending, by evidence.Role) (Ending,
 		if err == nil {
 			err = s.Tenants.Close(ctx, tx, e.Tenant, e.Closes)
 		}
+		if err == nil && o.also != nil {
+			err = o.also(tx)
+		}
 		if err != nil {
 			return err
 		}
-		return s.stage(ctx, tx, &e, by, "contract.hasten")
+		return s.stage(ctx, tx, &e, o.By, "contract.hasten")
 	})
 	if err != nil {
 		return Ending{}, fault.Wrap(err, "end a contract at once")

@@ -184,16 +184,23 @@ func (s *Store) Use(ctx context.Context, p Purpose, text string, act func(*db.Tx
 	}
 	return s.DB.Change(ctx, "use a link", func(tx *db.Tx) error {
 		if p.Once {
-			n, err := tx.Do(ctx, s.set, "use", int64(l.ID), clock.Micros(l.Expires))
-			if err != nil {
+			if err := s.Spend(ctx, tx, l); err != nil {
 				return err
-			}
-			if n == 0 {
-				return over()
 			}
 		}
 		return act(tx, l)
 	})
+}
+
+// Spend marks a link that may act once as used, in the transaction of its effect, for
+// who acts where Use cannot reach. It is Gone where somebody was faster. l comes from
+// Read.
+func (s *Store) Spend(ctx context.Context, tx *db.Tx, l Link) error {
+	n, err := tx.Do(ctx, s.set, "use", int64(l.ID), clock.Micros(l.Expires))
+	if err == nil && n == 0 {
+		err = over()
+	}
+	return err
 }
 
 // Purge forgets used links whose time is over anyway.

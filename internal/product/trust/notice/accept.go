@@ -2,12 +2,14 @@ package notice
 
 import (
 	"context"
+	"strconv"
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/tenant"
 )
 
 // See marks a notice as seen; with accept the version is accepted, if it was not.
@@ -24,15 +26,24 @@ func (s *Store) See(ctx context.Context, account, of ids.Tenant, number int, acc
 		if n, err = tx.Do(ctx, s.set, "accept", account, of, number, clock.Micros(s.Clock.Now()), ByClick); err != nil || n == 0 {
 			return err
 		}
-		return s.record(ctx, tx, account, by, ByClick)
+		return s.record(ctx, tx, account, by, ByClick, version(of, number))
 	})
 	s.Nudge()
 	return fault.Wrap(err, "see a notice")
 }
 
-func (s *Store) record(ctx context.Context, tx *db.Tx, account ids.Tenant, by evidence.Role, how How) error {
+// version names a version in the log: "platform-3", or "own-2".
+func version(of ids.Tenant, number int) string {
+	whose := "own"
+	if of == tenant.Platform {
+		whose = "platform"
+	}
+	return whose + "-" + strconv.Itoa(number)
+}
+
+func (s *Store) record(ctx context.Context, tx *db.Tx, account ids.Tenant, by evidence.Role, how How, version string) error {
 	return s.Stage.Stage(ctx, tx, evidence.Leaf{
-		ID: ids.New[ids.Leaf](s.IDs), At: evidence.On(s.Clock.Now()), By: evidence.Actor{Role: by}, Tenant: account, Body: &evidence.Act{Act: "policy.accept." + string(how)},
+		ID: ids.New[ids.Leaf](s.IDs), At: evidence.On(s.Clock.Now()), By: evidence.Actor{Role: by}, Tenant: account, Body: &evidence.Act{Act: "policy.accept." + string(how) + "." + version},
 	})
 }
 
@@ -66,11 +77,26 @@ func (s *Store) Used(ctx context.Context, account ids.Tenant) {
 	}
 	err := s.DB.Change(ctx, "accept by use", func(tx *db.Tx) error {
 		now := clock.Micros(s.Clock.Now())
-		n, err := tx.Do(ctx, s.set, "use", account, now, ByUse)
-		if err != nil || n == 0 {
+		var versions []string
+		err := tx.Each(ctx, s.set, "to_accept", []any{account, now}, func(scan func(...any) error) error {
+			var whose ids.Tenant
+			var number int
+			err := scan(&whose, &number)
+			versions = append(versions, version(whose, number))
+			return err
+		})
+		if err != nil || len(versions) == 0 {
 			return err
 		}
-		return s.record(ctx, tx, account, evidence.BySystem, ByUse)
+		if n, err := tx.Do(ctx, s.set, "use", account, now, ByUse); err != nil || n == 0 {
+			return err
+		}
+		for _, v := range versions {
+			if err := s.record(ctx, tx, account, evidence.BySystem, ByUse, v); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		s.Observe.For(pkg).Log.WarnContext(ctx, "an acceptance by use could not be written; the next use is tried", "tenant", account.String(), "error", err)

@@ -84,6 +84,13 @@ type Policies interface {
 	Versions(ctx context.Context, of ids.Tenant, before, limit int) ([]policy.Version, error)
 }
 
+// Contact is one who acts for an account. An owner may close it.
+type Contact struct {
+	User    ids.User
+	Address address.Address
+	Owner   bool
+}
+
 // Config is what notices stand on.
 type Config struct {
 	DB       *db.DB
@@ -95,8 +102,11 @@ type Config struct {
 	Policies Policies
 	// Accounts gives every customer.
 	Accounts func(ctx context.Context, yield func(ids.Tenant) error) error
-	// Contacts are the addresses of those who act for an account.
-	Contacts func(ctx context.Context, of ids.Tenant) ([]address.Address, error)
+	// Contacts are those who act for an account.
+	Contacts func(ctx context.Context, of ids.Tenant) ([]Contact, error)
+	// Close makes the address of the page on which an owner, to whom alone it is
+	// mailed, closes the account until a time; nil: there is none.
+	Close func(of ids.Tenant, owner ids.User, until time.Time) (string, error)
 	// Post sends a mail as the platform.
 	Post func(ctx context.Context, to address.Address, subject, text string) error
 	// Base is where people reach this server; Officer is whom they write to.
@@ -216,11 +226,40 @@ func (s *Store) tell(ctx context.Context, n *Notice) error {
 	}
 	subject, text := s.letter(n, changes, note)
 	for _, to := range list {
-		if err := s.Post(ctx, to, subject, text); err != nil {
+		way, err := s.wayOut(n, to)
+		if err == nil {
+			err = s.Post(ctx, to.Address, subject, text+way)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// closeFor is how long after a version took effect, or was told of, an owner may close
+// the account by the notice's link.
+const closeFor = 30 * 24 * time.Hour
+
+// wayOut says what somebody can do who does not agree.
+func (s *Store) wayOut(n *Notice, to Contact) (string, error) {
+	if !to.Owner || s.Close == nil {
+		return fmt.Sprintf("If you do not agree, an owner of your account can close it by the link in their copy of this mail.\nQuestions: %s.\n", s.Officer), nil
+	}
+	from := s.Clock.Now()
+	if n.Effective.After(from) {
+		from = n.Effective
+	}
+	until := from.Add(closeFor)
+	at, err := s.Close(n.Tenant, to.User, until)
+	return fmt.Sprintf(`If you do not agree, you can close the account and have its data deleted. This
+link is for you, who own it, and leads to a page that asks once more; opening it
+changes nothing. It acts once, until %s:
+
+%s
+
+Questions: %s.
+`, until.UTC().Format("2 January 2006"), at, s.Officer), err
 }
 
 // changes says what a version changed against the one before it.
@@ -229,14 +268,14 @@ func (s *Store) changes(ctx context.Context, n *Notice) (words []string, note st
 	if err != nil || len(list) == 0 || list[0].Number != n.Number {
 		return nil, "", len(list) == 0, err
 	}
-	now, err := policy.Parse([]byte(list[0].Text))
+	now, err := read(&list[0])
 	if err != nil {
 		return nil, "", false, err
 	}
 	before := &policy.Document{}
-	for _, v := range list[1:] {
-		if v.Withdrawn.IsZero() {
-			if before, err = policy.Parse([]byte(v.Text)); err != nil {
+	for i := range list[1:] {
+		if v := &list[1+i]; v.Withdrawn.IsZero() {
+			if before, err = read(v); err != nil {
 				return nil, "", false, err
 			}
 			break
@@ -246,6 +285,20 @@ func (s *Store) changes(ctx context.Context, n *Notice) (words []string, note st
 		words = append(words, c.Words())
 	}
 	return words, list[0].Note, !list[0].Withdrawn.IsZero(), nil
+}
+
+// read gives what a version says; the platform's says the rest by the recommended
+// profile.
+func read(v *policy.Version) (*policy.Document, error) {
+	d, err := policy.Parse([]byte(v.Text))
+	if err != nil || v.Tenant != tenant.Platform {
+		return d, err
+	}
+	rest, err := policy.FindProfile(policy.Recommended)
+	if err != nil {
+		return nil, err
+	}
+	return d.Over(rest), nil
 }
 
 // Title names a notice to people.
@@ -270,7 +323,7 @@ func (s *Store) letter(n *Notice, changes []string, note string) (subject, text 
 	if n.Of == tenant.Platform {
 		fmt.Fprintf(&b, "\nEvery version, with its text:\n\n%s/trust/policy#v%d\n", s.Base(), n.Number)
 	}
-	fmt.Fprintf(&b, "\nUsing the service from that day on counts as acceptance, which is put on record.\nIf you do not agree, write to %s.\n", s.Officer)
+	b.WriteString("\nUsing the service from that day on counts as acceptance, which is put on record.\n\n")
 	return n.Title(), b.String()
 }
 

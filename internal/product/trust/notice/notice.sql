@@ -55,6 +55,9 @@ update account_notice set accepted = $4, how = $5 where tenant = $1 and whose = 
 -- query: open
 select distinct tenant from account_notice where accepted = 0 and effective <= $1 limit 100000
 
+-- query: to_accept
+select whose, number from account_notice where tenant = $1 and accepted = 0 and effective <= $2 order by whose, number
+
 -- query: use
 update account_notice set accepted = $2, how = $3 where tenant = $1 and accepted = 0 and effective <= $2
 

@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +43,12 @@ func newBench(t *testing.T, d *db.DB) *bench {
 		Accounts: func(_ context.Context, yield func(ids.Tenant) error) error {
 			return errors.Join(yield(acme), yield(other))
 		},
-		Contacts: func(_ context.Context, of ids.Tenant) ([]address.Address, error) {
+		Contacts: func(_ context.Context, of ids.Tenant) ([]Contact, error) {
 			a, err := address.Parse("owner@" + map[ids.Tenant]string{acme: "acme", other: "other"}[of] + ".example")
-			return []address.Address{a}, err
+			return []Contact{{User: 5, Address: a, Owner: of == acme}}, err
+		},
+		Close: func(of ids.Tenant, owner ids.User, until time.Time) (string, error) {
+			return fmt.Sprintf("https://mail.test/close/%d-%d-%s", of, owner, until.Format(time.DateOnly)), nil
 		},
 		Post: func(_ context.Context, to address.Address, subject, text string) error {
 			if b.mute == nil {
@@ -101,6 +105,12 @@ func TestEveryAccountIsToldOnce(t *testing.T) {
 		if !strings.Contains(b.letters[0], says) {
 			t.Errorf("the letter lacks %q:\n%s", says, b.letters[0])
 		}
+	}
+	if strings.Contains(b.letters[0], "tls.mx") {
+		t.Errorf("what a version leaves out is as the recommended profile has it, and did not change:\n%s", b.letters[0])
+	}
+	if !strings.Contains(b.letters[0], "https://mail.test/close/7-5-") || strings.Contains(b.letters[1], "/close/") || !strings.Contains(b.letters[1], "an owner of your account can close it") {
+		t.Errorf("an owner gets the link that closes, and nobody else: %q", b.letters)
 	}
 	// An account's own policy concerns that account alone.
 	v, _, err := b.policies.Publish(ctx, policy.Draft{Tenant: other, Text: "breach: {customer: 6h}", Role: evidence.ByOwner})
