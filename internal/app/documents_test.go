@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"mailvow/internal/app"
 )
 
 // TestMailToTheOperatorOpensACase writes to each of the addresses as a stranger
@@ -33,10 +35,47 @@ func TestMailToTheOperatorOpensACase(t *testing.T) {
 		t.Errorf("the form: %d %s", status, text)
 	}
 	mailed(t, d, "form@persons.example", "/privacy/case/")
+	asksByMail(t, d)
 	for _, m := range ask[struct{ Items []struct{ To []string } }](t, d, "GET", "/v1/caught", "").Items {
 		if m.To[0] == "robot@persons.example" {
 			t.Error("a machine was answered")
 		}
+	}
+}
+
+// asksByMail: who wrote to privacy@ makes a request of it by the link that comes
+// back; somebody whom nobody here knows gets the same.
+func asksByMail(t *testing.T, d app.Demo) {
+	t.Helper()
+	const known, stranger = "known@persons.example", "stranger@persons.example"
+	ask[any](t, d, "POST", "/v1/messages", `{"from":"you@demo.example","to":["`+known+`"],"subject":"Hello","text":"Hello"}`)
+	choose := map[string]string{}
+	for _, from := range []string{known, stranger} {
+		if err := arrives(d.MX, from, "privacy@localhost", "From: "+from+"\r\nTo: privacy@localhost\r\nSubject: My data\r\n\r\nPlease delete it.\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		choose[from] = mailed(t, d, from, "/privacy/choose/")
+		if status, text := page(t, d, "GET", choose[from], nil); status != 200 || !strings.Contains(text, "Please delete it.") {
+			t.Errorf("%s reads the link: %d %s", from, status, text)
+		}
+	}
+	if list := requested(t, d); len(list) != 0 {
+		t.Errorf("before the choice the customer sees %+v", list)
+	}
+	if status, _ := page(t, d, "POST", choose[known], url.Values{"kind": {"all"}}); status != 400 {
+		t.Errorf("a request of no kind: %d", status)
+	}
+	if status, text := page(t, d, "POST", choose[stranger], url.Values{"kind": {"erasure"}}); status != 200 || !strings.Contains(text, "Nobody here held anything about you") {
+		t.Errorf("a stranger's request: %d %s", status, text)
+	}
+	if status, text := page(t, d, "POST", choose[known], url.Values{"kind": {"erasure"}, "law": {"ccpa"}}); status != 200 || !strings.Contains(text, "Demo") {
+		t.Errorf("the request: %d %s", status, text)
+	}
+	if list := requested(t, d); len(list) != 1 || list[0].Kind != "erasure" || list[0].Address != known {
+		t.Errorf("after the choice the customer sees %+v", list)
+	}
+	if status, _ := page(t, d, "POST", choose[known], url.Values{"kind": {"erasure"}}); status != 410 {
+		t.Errorf("the link was used twice: %d", status)
 	}
 }
 

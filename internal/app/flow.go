@@ -82,7 +82,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	h.courier = smtp
 	couriers[deliver.MX], couriers[deliver.Host] = smtp, smtp
 	couriers[deliver.Local] = &local.Courier{Hostname: h.Config.Hostname, Desk: h.desk, Drafts: h.drafts, Intake: h.intake}
-	couriers[deliver.Cases] = &caseCourier{h.cases, h.observe.For("app").Log}
+	couriers[deliver.Cases] = newCaseCourier(h.cases, h.observe.For("app").Log, h.Clock)
 	hooks, err := h.gate.To("webhook")
 	if err != nil {
 		return err

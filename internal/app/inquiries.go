@@ -5,8 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/message"
 	"mailvow/internal/flow/deliver"
@@ -37,6 +41,17 @@ func (h *House) opensCase(a address.Address) bool {
 type caseCourier struct {
 	cases *request.Desk
 	log   *slog.Logger
+	clock clock.Clock
+	// pace is how much such mail is taken, whoever sends it: each is answered with a
+	// mail, and a sender's address may be forged.
+	pace *rate.Limiter
+}
+
+// A minute's burst and then one a second, as the public page takes them.
+const lettersAtOnce = 60
+
+func newCaseCourier(d *request.Desk, log *slog.Logger, c clock.Clock) *caseCourier {
+	return &caseCourier{d, log, c, rate.NewLimiter(rate.Every(time.Second), lettersAtOnce)}
 }
 
 // Deliver implements deliver.Courier.
@@ -59,8 +74,10 @@ func (c *caseCourier) one(ctx context.Context, p *deliver.Parcel, to address.Add
 		return outcome.ByUs(outcome.Failed, 554, "5.6.0", "The message cannot be read.")
 	case automatic: // an answer to it would be an answer to a machine (RFC 3834 2)
 		return outcome.ByUs(outcome.Delivered, 250, "2.0.0", "Taken; automatic mail opens no case.")
+	case !c.pace.AllowN(c.clock.Now(), 1):
+		return outcome.ByUs(outcome.Deferred, 451, "4.3.2", "Very many messages came; this one is seen to later.")
 	}
-	opened, err := c.cases.Inquire(ctx, kind, from, text)
+	opened, err := c.cases.Mailed(ctx, kind, from, text, p.Message.Time())
 	switch {
 	case err == nil:
 		return outcome.ByUs(outcome.Delivered, 250, "2.0.0", "Opened "+opened.ID.String()+".")

@@ -164,9 +164,34 @@ func (x *scene) proved(ctx context.Context, by *http.Client, person address.Addr
 	if err != nil {
 		return "", requested{}, err
 	}
-	status, page, _, err := x.page(ctx, by, proof, url.Values{})
+	return x.followed(ctx, by, person, proof, url.Values{}, kind)
+}
+
+// byMail goes the way of a person who writes to the officer and makes a request of
+// the mail by the link that comes back.
+func (x *scene) byMail(ctx context.Context, by *http.Client, person address.Address, kind, law string) (requested, error) {
+	box, err := address.Parse("privacy@" + x.Hostname)
+	if err != nil {
+		return requested{}, fault.Wrap(err, "write to the officer")
+	}
+	before := len(x.letters(person))
+	if _, err := x.submit(ctx, "mx", person, box); err != nil {
+		return requested{}, err
+	}
+	link, err := x.mailed(ctx, person, before, "/privacy/choose/")
+	if err != nil {
+		return requested{}, err
+	}
+	_, r, err := x.followed(ctx, by, person, link, url.Values{"kind": {kind}, "law": {law}}, kind)
+	return r, err
+}
+
+// followed sends the form behind a mailed link and gives the person's page and the
+// case that it opened.
+func (x *scene) followed(ctx context.Context, by *http.Client, person address.Address, link string, form url.Values, kind string) (string, requested, error) {
+	status, page, _, err := x.page(ctx, by, link, form)
 	if err != nil || status != http.StatusOK {
-		return "", requested{}, fault.New(fault.Unavailable, fmt.Sprintf("the proof answered %d %v", status, err))
+		return "", requested{}, fault.New(fault.Unavailable, fmt.Sprintf("the mailed link answered %d %v", status, err))
 	}
 	list, err := x.requests(ctx, person)
 	for _, r := range list {

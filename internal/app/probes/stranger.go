@@ -59,7 +59,7 @@ func (s *Server) withoutAccount(ctx context.Context) (pledge.Status, string, err
 		if why != "" || len(a.categories["message records"]) == 0 {
 			return bad("the archive of what is held is not whole: %s", why), nil
 		}
-		_, gone, err := x.proved(ctx, by, who, "erasure", "gdpr")
+		gone, err := x.byMail(ctx, by, who, "erasure", "gdpr")
 		if err != nil {
 			return verdict{}, err
 		}
@@ -81,7 +81,7 @@ func (s *Server) withoutAccount(ctx context.Context) (pledge.Status, string, err
 		if items, _ := left["items"].([]any); len(items) > 0 {
 			return bad("after the deletion %d records of the person are found", len(items)), nil
 		}
-		return good("a person without an account asked on the public page, which says the same of an unknown address; only the link mailed to the address opened the case, and a changed link none; the person saw who holds what, fetched it as one archive (%d categories), had it deleted, and the certificate verifies", len(a.categories)), nil
+		return good("a person without an account asked on the public page, which says the same of an unknown address; only the link mailed to the address opened the case, and a changed link none; the person saw who holds what, fetched it as one archive (%d categories), wrote to privacy@ and by the link that came back asked for its deletion, and the certificate verifies", len(a.categories)), nil
 	})
 	return v.end(err)
 }

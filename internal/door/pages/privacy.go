@@ -27,6 +27,8 @@ type Requests interface {
 	Ask(ctx context.Context, q request.Asked) error
 	Proving(ctx context.Context, link string) (request.Case, error)
 	Prove(ctx context.Context, link string) (string, error)
+	Choosing(ctx context.Context, link string) (request.Case, error)
+	Choose(ctx context.Context, link string, k request.Kind, law string) (string, error)
 	Page(ctx context.Context, link string) (request.Case, []request.Part, error)
 	Result(ctx context.Context, link string) (request.Case, request.Share, error)
 	Fetch(ctx context.Context, link string, f subject.Format, w io.Writer) error
@@ -77,6 +79,8 @@ func NewPrivacy(r Requests, e Closings, c clock.Clock, log *slog.Logger) (*Priva
 	mux.HandleFunc("GET "+GPCPath, globalPrivacy)
 	mux.HandleFunc("GET "+request.ProofPath+"{link}", p.confirm)
 	mux.HandleFunc("POST "+request.ProofPath+"{link}", p.prove)
+	mux.HandleFunc("GET "+request.ChoicePath+"{link}", func(w http.ResponseWriter, r *http.Request) { p.choose(w, r, http.StatusOK, form{}) })
+	mux.HandleFunc("POST "+request.ChoicePath+"{link}", p.chosen)
 	mux.HandleFunc("GET "+request.CasePath+"{link}", p.standing)
 	mux.HandleFunc("GET "+request.ResultPath+"{link}", p.result)
 	mux.HandleFunc("POST "+request.ResultPath+"{link}", p.fetch)
@@ -227,6 +231,35 @@ func (p *Privacy) prove(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, request.CasePath+to, http.StatusSeeOther)
+}
+
+// choose shows the mail of which a request can be made.
+func (p *Privacy) choose(w http.ResponseWriter, r *http.Request, status int, f form) {
+	c, err := p.requests.Choosing(r.Context(), r.PathValue("link"))
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	f.Kinds, f.Laws = request.Kinds(), request.Laws()
+	p.show(w, status, "choose", struct {
+		form
+		Case request.Case
+	}{f, c})
+}
+
+func (p *Privacy) chosen(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	f := form{Kind: request.Kind(r.PostFormValue("kind")), Law: r.PostFormValue("law")}
+	to, err := p.requests.Choose(r.Context(), r.PathValue("link"), f.Kind, f.Law)
+	switch {
+	case fault.Is(err, fault.Invalid):
+		f.Problem, _ = fault.Public(err)
+		p.choose(w, r, http.StatusBadRequest, f)
+	case err != nil:
+		p.refuse(w, r, err)
+	default:
+		http.Redirect(w, r, request.CasePath+to, http.StatusSeeOther)
+	}
 }
 
 func (p *Privacy) standing(w http.ResponseWriter, r *http.Request) {

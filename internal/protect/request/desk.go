@@ -94,6 +94,8 @@ func New(c Config) *Desk {
 // The links in a person's mail.
 var (
 	proof = link.Purpose{Name: "request.proof", Once: true, Life: 24 * time.Hour}
+	// choice makes a request of a mail; the term that counts from it is a month.
+	choice = link.Purpose{Name: "request.choice", Once: true, Life: 14 * 24 * time.Hour}
 	// A case is over after three months at the latest, and its result a fortnight
 	// later.
 	page   = link.Purpose{Name: "request.case", Life: 120 * 24 * time.Hour}
@@ -108,6 +110,7 @@ const (
 	ProofPath  = "/privacy/confirm/"
 	CasePath   = "/privacy/case/"
 	ResultPath = "/privacy/result/"
+	ChoicePath = "/privacy/choose/"
 )
 
 // maxMails is how many mails a day requests may cause at one address.
@@ -310,33 +313,40 @@ func (d *Desk) Prove(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	err = d.Links.Use(ctx, proof, text, func(tx *db.Tx, _ link.Link) error { return d.spread(ctx, tx, &c, holders) })
+	if err != nil {
+		return "", fault.Wrap(err, "open a request")
+	}
+	return d.opened(ctx, &c)
+}
+
+// spread opens a case, whose address was proved, at those who hold something.
+func (d *Desk) spread(ctx context.Context, tx *db.Tx, c *Case, holders []ids.Tenant) error {
 	next := Open
 	if len(holders) == 0 {
 		next = Answered
 	}
-	err = d.Links.Use(ctx, proof, text, func(tx *db.Tx, _ link.Link) error {
-		if err := d.move(ctx, tx, c.ID, Unproved, next); err != nil {
-			return err
-		}
-		if _, err := tx.Do(ctx, d.set, "proved", c.ID, clock.Micros(tx.Now())); err != nil {
-			return err
-		}
-		for _, t := range holders {
-			if _, err := tx.Do(ctx, d.set, "share", c.ID, t, clock.Micros(c.Law.Answer.After(c.Received))); err != nil {
-				return err
-			}
-			if err := d.stage(ctx, tx, evidence.Actor{Role: evidence.BySubject}, t, "request.open", c.ID); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fault.Wrap(err, "open a request")
+	if err := d.move(ctx, tx, c.ID, Unproved, next); err != nil {
+		return err
 	}
+	if _, err := tx.Do(ctx, d.set, "proved", c.ID, clock.Micros(tx.Now())); err != nil {
+		return err
+	}
+	for _, t := range holders {
+		if _, err := tx.Do(ctx, d.set, "share", c.ID, t, clock.Micros(c.Law.Answer.After(c.Received))); err != nil {
+			return err
+		}
+		if err := d.stage(ctx, tx, evidence.Actor{Role: evidence.BySubject}, t, "request.open", c.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opened tells the person and gives the text of the link to the person's page.
+func (d *Desk) opened(ctx context.Context, c *Case) (string, error) {
 	d.Nudge()
-	c.State = next
-	d.confirm(ctx, &c)
+	d.confirm(ctx, c)
 	return d.Links.Make(page, tenant.Platform, int64(c.ID))
 }
 

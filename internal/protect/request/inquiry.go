@@ -69,6 +69,11 @@ const (
 // mail, as often as mail may go to one address. Too many from one address are
 // Exhausted.
 func (d *Desk) Inquire(ctx context.Context, k Kind, from, text string) (Case, error) {
+	return d.Mailed(ctx, k, from, text, d.Clock.Now())
+}
+
+// Mailed is Inquire for a mail that was received earlier: a term counts from then.
+func (d *Desk) Mailed(ctx context.Context, k Kind, from, text string, received time.Time) (Case, error) {
 	if !k.Inquiry() {
 		return Case{}, fault.Field("kind", "Choose what your message is about.")
 	}
@@ -84,7 +89,7 @@ func (d *Desk) Inquire(ctx context.Context, k Kind, from, text string) (Case, er
 		text = string([]rune(text)[:maxInquiry]) + "\n[The rest was not kept.]"
 	}
 	now := d.Clock.Now()
-	c := Case{Kind: k, Law: k.promised(), Source: ByPerson, State: Open, Address: a, Note: text, Received: now}
+	c := Case{Kind: k, Law: k.promised(), Source: ByPerson, State: Open, Address: a, Note: text, Received: received}
 	hash, err := d.hash(a)
 	if err != nil {
 		return c, err
@@ -115,7 +120,7 @@ func (d *Desk) Inquire(ctx context.Context, k Kind, from, text string) (Case, er
 				return err
 			}
 		}
-		if _, err := tx.Do(ctx, d.set, "share", c.ID, tenant.Platform, clock.Micros(c.Law.Answer.After(now))); err != nil {
+		if _, err := tx.Do(ctx, d.set, "share", c.ID, tenant.Platform, clock.Micros(c.Law.Answer.After(received))); err != nil {
 			return err
 		}
 		return d.stage(ctx, tx, evidence.Actor{Role: evidence.BySubject}, tenant.Platform, "inquiry.open", c.ID)

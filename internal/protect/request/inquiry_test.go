@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/keep/db"
+	"mailvow/internal/lab"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/tenant"
 )
@@ -85,4 +88,63 @@ func TestInquiriesFloodNobody(t *testing.T) {
 	if n := len([]rune(long.Note)); n > 8100 {
 		t.Errorf("%d characters were kept", n)
 	}
+}
+
+// TestAMailBecomesARequest: a mail to the officer is made a request by the link that
+// was mailed to its sender, once, with the term that counts from the mail.
+func TestAMailBecomesARequest(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d, lab.NewClock(time.Now()))
+		ctx := t.Context()
+		w.held[w.acme] = ann
+		received := w.clock.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
+		mail, err := w.Mailed(ctx, request.Privacy, ann, "Hello\n\nDelete all that you have.", received)
+		must(t, err)
+		choose := w.linkTo(request.ChoicePath)
+		if c, err := w.Choosing(ctx, choose); err != nil || c.ID != mail.ID {
+			t.Errorf("the link is about %+v, %v", c, err)
+		}
+		if list, err := w.List(ctx, scope.Tenant(w.acme), 0, 10); err != nil || len(list) != 0 {
+			t.Errorf("before the choice a customer sees %+v, %v", list, err)
+		}
+		forged := []byte(choose)
+		forged[4] ^= 1
+		for _, wrong := range []struct {
+			link string
+			kind request.Kind
+			law  string
+			want fault.Kind
+		}{
+			{string(forged), request.Erasure, "gdpr", fault.NotFound}, {w.linkTo(request.CasePath), request.Erasure, "gdpr", fault.NotFound},
+			{choose, request.Privacy, "gdpr", fault.Invalid}, {choose, "", "gdpr", fault.Invalid}, {choose, request.Erasure, "lex", fault.Invalid},
+		} {
+			if _, err := w.Choose(ctx, wrong.link, wrong.kind, wrong.law); !fault.Is(err, wrong.want) {
+				t.Errorf("%+v: %v", wrong, err)
+			}
+		}
+		text, err := w.Choose(ctx, choose, request.Erasure, "gdpr")
+		must(t, err)
+		c, parts, err := w.Page(ctx, text)
+		must(t, err)
+		if len(parts) != 1 || parts[0].Name != "Acme" || c.Kind != request.Erasure || !c.Received.Equal(received) || c.Proved.IsZero() || c.Confirmed.IsZero() ||
+			!parts[0].Due.Equal(c.Law.Answer.After(received)) || !strings.Contains(c.Note, "Delete all") {
+			t.Errorf("the request: %+v %+v", c, parts)
+		}
+		if was, err := w.Get(ctx, scope.Everyone, mail.ID); err != nil || was.State != request.Answered || !strings.Contains(was.Shares[0].Reason, c.ID.String()) {
+			t.Errorf("the mail's own case: %+v, %v", was, err)
+		}
+		if _, err := w.Choose(ctx, choose, request.Access, "gdpr"); !fault.Is(err, fault.Gone) {
+			t.Errorf("chosen twice: %v", err)
+		}
+		late, err := w.Inquire(ctx, request.Privacy, "late@persons.example", "What do you have?")
+		must(t, err)
+		again := w.linkTo(request.ChoicePath)
+		_, err = w.Decide(ctx, request.Decision{Case: late.ID, Tenant: tenant.Platform, By: "operator", Verdict: request.Accept, Reason: "Nothing."})
+		must(t, err)
+		w.clock.Wind(15 * 24 * time.Hour)
+		if _, err := w.Choose(ctx, again, request.Access, "gdpr"); !fault.Is(err, fault.Gone) {
+			t.Errorf("after two weeks: %v", err)
+		}
+	})
 }

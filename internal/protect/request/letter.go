@@ -90,12 +90,27 @@ request stands:
 // thanks confirms a message to the operator.
 func (d *Desk) thanks(c *Case) (text, subject string, err error) {
 	to, err := d.url(page, CasePath, int64(c.ID))
-	return fmt.Sprintf(`Your message is with us. You get %s by %s.
+	if err != nil {
+		return "", "", err
+	}
+	text = fmt.Sprintf(`Your message is with us. You get %s by %s.
 
 This page, which is for you alone, shows how it stands:
 
 %s
-`, c.Kind.Words(), c.Due().UTC().Format("2 January 2006"), to), "Your message is with us", err
+`, c.Kind.Words(), c.Due().UTC().Format("2 January 2006"), to)
+	if c.Kind != Privacy {
+		return text, "Your message is with us", nil
+	}
+	choose, err := d.url(choice, ChoicePath, int64(c.ID))
+	return text + fmt.Sprintf(`
+If you ask for a right over data about you (to see it, to have it corrected or
+erased, to object to its use), open this link within two weeks and choose which.
+That shows that this address is yours, and the request goes to everybody here
+who holds something about you:
+
+%s
+`, choose), "Your message is with us", err
 }
 
 func (d *Desk) decision(ctx context.Context, c *Case, s *Share) (text, subject string, err error) {
