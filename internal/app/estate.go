@@ -22,6 +22,7 @@ import (
 	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
+	"mailvow/internal/protect/subject"
 )
 
 // Why categories are not handed over, or not destroyed one by one.
@@ -56,6 +57,7 @@ func (h *House) estate() []ending.Part {
 		gone("history operation", operation, p.by("flow/history", "drop_redactions")),
 		{Category: "suppressions", HandOver: p.suppressions, Destroy: p.suppressed},
 		{Category: "notices to recipients", HandOver: p.notices, Destroy: p.by("protect/onward", "drop")},
+		gone(subject.Attributes, "settings of its requests of persons", p.by("protect/subject", "drop_tenant")),
 		{Category: "requests of persons", HandOver: p.requests, Destroy: h.cases.Drop},
 		{Category: reads.Category, HandOver: p.looks, Destroy: p.looked},
 		{Category: "counts", HandOver: p.counts, Destroy: p.tally},

@@ -69,6 +69,16 @@ func (r requests) Restrict(ctx context.Context, s pledge.Subject, by access.Prin
 	return r.subjects.Restrict(ctx, s, actor(by), on)
 }
 
+// Declared implements httpapi.Subjects.
+func (r requests) Declared(ctx context.Context, tenant ids.Tenant) (map[string]pledge.Sort, error) {
+	return r.subjects.Declared(ctx, tenant)
+}
+
+// Declare implements httpapi.Subjects.
+func (r requests) Declare(ctx context.Context, tenant ids.Tenant, by access.Principal, declared map[string]pledge.Sort) error {
+	return r.subjects.Declare(ctx, tenant, actor(by), declared)
+}
+
 // A reason in the log is a word, never a sentence that may name somebody.
 var reasonWord = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,39}$`)
 
@@ -77,7 +87,7 @@ func (r requests) Erase(ctx context.Context, s pledge.Subject, by access.Princip
 	if !reasonWord.MatchString(reason) {
 		return nil, fault.Field("reason", "The reason goes into a log that cannot be changed: give a word, such as art17 or consent.withdrawn.")
 	}
-	receipt, err := r.eraser.Erase(ctx, erase.Order{Scope: s.Scope, Address: s.Address, By: actingAs(by), Reason: reason, KeepAway: keepAway})
+	receipt, err := r.eraser.Erase(ctx, erase.Order{Scope: s.Scope, Address: s.Address, Identifiers: s.Identifiers, By: actingAs(by), Reason: reason, KeepAway: keepAway})
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,7 @@ func (h *House) openTrust(ctx context.Context) error {
 		Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Inventory: h.inventory, Policy: h.policyLabel, Name: h.customerName,
 		Handed: h.handedTo, Tell: h.tellOnward,
 	})
+	h.persons.Declared = h.subjects.Declared
 	h.eraser = erase.New(erase.Config{
 		Holders: holders, Hold: h.holds.Preserve, Tell: h.tellOnward,
 		Forget: []func(context.Context, pledge.Subject) error{h.persons.Forget}, KeepAway: h.suppress.KeepAway,

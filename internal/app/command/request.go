@@ -76,6 +76,9 @@ func (r *requestRef) print(t *Terminal, x admin.PersonsRequest) error {
 	if x.Note != "" {
 		lines = append(lines, []string{"says", x.Note})
 	}
+	for _, i := range x.Identifiers {
+		lines = append(lines, []string{"also known by", i.Value + " (" + strings.ReplaceAll(string(i.Is), "_", " ") + ", not proved)"})
+	}
 	for _, s := range x.Shares {
 		text := fmt.Sprintf("%s, due %s", s.State, s.Due.UTC().Format(time.DateOnly))
 		if s.Reason != "" {
@@ -104,12 +107,14 @@ type requestDecide struct {
 	Field    string `help:"Of a rectification: the field, as the export names it." placeholder:"NAME"`
 	Value    string `help:"Of a rectification: what is right." placeholder:"TEXT"`
 	KeepAway bool   `help:"Of an erasure: leave a keyed hash, so that the person is not written to again."`
+
+	Identified bool `help:"The identifiers that the person gave are theirs: search by them, too."`
 }
 
 // Run decides.
 func (c *requestDecide) Run(ctx context.Context, t *Terminal) error {
 	x, err := call(ctx, t, &c.where, admin.RequestDecide, admin.RequestsDecision{
-		RequestRef: c.ref(), Verdict: request.Verdict(c.Verdict), Reason: c.Reason, Field: c.Field, Value: c.Value, KeepAway: c.KeepAway,
+		RequestRef: c.ref(), Verdict: request.Verdict(c.Verdict), Reason: c.Reason, Field: c.Field, Value: c.Value, KeepAway: c.KeepAway, Theirs: c.Identified,
 	})
 	if err != nil {
 		return err

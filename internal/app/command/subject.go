@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/admin"
 	"mailvow/internal/protect/subject"
 )
@@ -21,16 +24,67 @@ type subjectCommands struct {
 	Correct  subjectCorrect  `cmd:"" help:"Replace a wrong value."`
 	Restrict subjectRestrict `cmd:"" help:"Stop all processing of a person's data but storage."`
 	Erase    subjectErase    `cmd:"" help:"Erase a person and print the signed certificate."`
+
+	Attributes subjectAttributes `cmd:"" help:"Say or declare which attributes (metadata) of a customer's messages identify a person."`
 }
 
 type person struct {
 	where
 	Address  string     `arg:"" help:"The person's address."`
 	Customer ids.Tenant `help:"Only in this customer's data." placeholder:"ID"`
+	identifiers
 }
 
 func (p *person) ref() admin.SubjectRef {
-	return admin.SubjectRef{Customer: p.Customer, Address: p.Address}
+	return admin.SubjectRef{Customer: p.Customer, Address: p.Address, Identifiers: p.list()}
+}
+
+// identifiers are further words by which a customer knows a person.
+type identifiers struct {
+	Name           []string `help:"A name by which the customer knows the person, too." placeholder:"TEXT" sep:"none"`
+	Phone          []string `help:"A phone number of the person's." placeholder:"NUMBER" sep:"none"`
+	CustomerNumber []string `help:"A customer number of the person's." placeholder:"TEXT" sep:"none"`
+	Account        []string `help:"The name of an account of the person's." placeholder:"TEXT" sep:"none"`
+}
+
+func (i *identifiers) list() []pledge.Identifier {
+	var list []pledge.Identifier
+	for _, x := range []struct {
+		is     pledge.Sort
+		values []string
+	}{{pledge.FullName, i.Name}, {pledge.Phone, i.Phone}, {pledge.CustomerNumber, i.CustomerNumber}, {pledge.AccountName, i.Account}} {
+		for _, v := range x.values {
+			list = append(list, pledge.Identifier{Is: x.is, Value: v})
+		}
+	}
+	return list
+}
+
+type subjectAttributes struct {
+	reader
+	where
+	Customer ids.Tenant             `help:"Whose messages." required:"" placeholder:"ID"`
+	Set      map[string]pledge.Sort `help:"Declare these and no others: the attribute and what it is (name, phone, customer_number, account)." placeholder:"ATTRIBUTE=SORT"`
+	None     bool                   `help:"Declare that none identifies a person." xor:"set"`
+}
+
+// Run says what identifies a person, and before that perhaps declares it.
+func (c *subjectAttributes) Run(ctx context.Context, t *Terminal) error {
+	declared, err := call(ctx, t, &c.where, admin.SubjectKnown, admin.Identifying{Customer: c.Customer, Set: len(c.Set) > 0 || c.None, As: c.Set})
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		rows = append(rows, []string{name, strings.ReplaceAll(string(declared[name]), "_", " ")})
+	}
+	switch {
+	case c.JSON:
+		return t.answer(declared)
+	case len(rows) == 0:
+		return t.say("No attribute identifies a person.")
+	}
+	return t.table("ATTRIBUTE|IS", rows)
 }
 
 type subjectFind struct {

@@ -119,6 +119,9 @@ type Subject struct {
 	Before time.Time
 	// Case is the person's request that is being answered, or zero.
 	Case ids.Case
+	// Identifiers are further words by which the customer knows the person. They
+	// find what its messages say in the attributes that it declared as such.
+	Identifiers []Identifier
 }
 
 // Trace is one thing held about a subject, without its content.

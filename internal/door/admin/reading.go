@@ -36,7 +36,7 @@ var reading = map[string][]string{
 	"queue/list": {ofQueue}, "queue/retry": {}, "queue/fail": {}, "queue/hold": {}, "queue/release": {}, "queue/pause": {}, "queue/pauses": {}, "queue/resume": {},
 	"domain/add": {}, "domain/list": {}, "domain/check": {},
 	"message/list": {ofRecords}, "message/show": {ofRecords, ofQueue}, "message/delete": {},
-	"subject/find": {reads.Any}, "subject/export": {reads.Any}, "subject/correct": {}, "subject/restrict": {}, "subject/erase": {},
+	"subject/find": {reads.Any}, "subject/export": {reads.Any}, "subject/correct": {}, "subject/restrict": {}, "subject/erase": {}, "subject/attributes": {},
 	"hold/add": {}, "hold/list": {ofHolds}, "hold/review": {ofHolds}, "hold/release": {ofHolds}, "hold/read": {ofHeld},
 	"onward/list": {}, "onward/retry": {}, "onward/settle": {}, // an endpoint's host, never the person
 	"incident/scope": {}, "incident/persons": {reads.Any}, "incident/list": {}, "incident/show": {}, "incident/open": {}, "incident/draft": {}, "incident/notify": {},

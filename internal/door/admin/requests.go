@@ -7,6 +7,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/request"
@@ -48,22 +49,25 @@ type RequestsDecision struct {
 	Field    string          `json:"field,omitzero"`
 	Value    string          `json:"value,omitzero"`
 	KeepAway bool            `json:"keep_away,omitzero"`
+	Theirs   bool            `json:"identified,omitzero"` // the identifiers are the person's
 }
 
 // PersonsRequest is a request as it is printed.
 type PersonsRequest struct {
-	ID        ids.Case       `json:"id"`
-	Kind      request.Kind   `json:"kind"`
-	Law       string         `json:"law"`
-	Source    request.Source `json:"source"`
-	State     request.State  `json:"state"`
-	Address   string         `json:"address"`
-	Note      string         `json:"note,omitempty"`
-	Received  time.Time      `json:"received"`
-	Proved    time.Time      `json:"proved,omitzero"`
-	Confirmed time.Time      `json:"confirmed,omitzero"`
-	Ended     time.Time      `json:"ended,omitzero"`
-	Shares    []RequestShare `json:"shares"`
+	ID      ids.Case       `json:"id"`
+	Kind    request.Kind   `json:"kind"`
+	Law     string         `json:"law"`
+	Source  request.Source `json:"source"`
+	State   request.State  `json:"state"`
+	Address string         `json:"address"`
+	Note    string         `json:"note,omitempty"`
+	// Identifiers are words by which the person says to be known besides.
+	Identifiers []pledge.Identifier `json:"identifiers,omitempty"`
+	Received    time.Time           `json:"received"`
+	Proved      time.Time           `json:"proved,omitzero"`
+	Confirmed   time.Time           `json:"confirmed,omitzero"`
+	Ended       time.Time           `json:"ended,omitzero"`
+	Shares      []RequestShare      `json:"shares"`
 }
 
 // RequestShare is one customer's part.
@@ -81,7 +85,7 @@ const maxRequests = 1000
 
 func printed(c request.Case, now time.Time) PersonsRequest {
 	v := PersonsRequest{
-		ID: c.ID, Kind: c.Kind, Law: c.Law.Name, Source: c.Source, State: c.State, Address: c.Address.Text(), Note: c.Note, Received: c.Received,
+		ID: c.ID, Kind: c.Kind, Law: c.Law.Name, Source: c.Source, State: c.State, Address: c.Address.Text(), Note: c.Note, Identifiers: c.Identifiers, Received: c.Received,
 		Proved: c.Proved, Confirmed: c.Confirmed, Ended: c.Ended, Shares: []RequestShare{},
 	}
 	for i := range c.Shares {
@@ -128,7 +132,7 @@ func (s *Server) requests(mux *http.ServeMux, p Parts) {
 			return PersonsRequest{}, fault.Field("customer", "Several customers hold something about this person, or none does; say which one decides.")
 		}
 		c, err = p.Requests.Decide(ctx, request.Decision{
-			Case: in.ID, Tenant: c.Shares[0].Tenant, By: evidence.ByOperator, Verdict: in.Verdict, Reason: in.Reason, Field: in.Field, Value: in.Value, KeepAway: in.KeepAway,
+			Case: in.ID, Tenant: c.Shares[0].Tenant, By: evidence.ByOperator, Verdict: in.Verdict, Reason: in.Reason, Field: in.Field, Value: in.Value, KeepAway: in.KeepAway, Theirs: in.Theirs,
 		})
 		if err != nil {
 			return PersonsRequest{}, err

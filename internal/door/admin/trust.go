@@ -26,6 +26,8 @@ type Subjects interface {
 	Export(ctx context.Context, s pledge.Subject, by evidence.Actor, f subject.Format, w io.Writer) (int, error)
 	Correct(ctx context.Context, s pledge.Subject, by evidence.Actor, c pledge.Correction) (int, error)
 	Restrict(ctx context.Context, s pledge.Subject, by evidence.Actor, on bool) (int, error)
+	Declared(ctx context.Context, tenant ids.Tenant) (map[string]pledge.Sort, error)
+	Declare(ctx context.Context, tenant ids.Tenant, by evidence.Actor, declared map[string]pledge.Sort) error
 }
 
 // Eraser is protect/erase.
@@ -54,17 +56,18 @@ type Retention interface {
 
 // The operations of trust.
 const (
-	SubjectFind     Op[SubjectRef, []Trace]           = "subject/find"
-	SubjectExport   Op[SubjectExportOf, []byte]       = "subject/export" // a stream
-	SubjectCorrect  Op[Correction, Count]             = "subject/correct"
-	SubjectRestrict Op[Restriction, Count]            = "subject/restrict"
-	SubjectErase    Op[Erasure, Erased]               = "subject/erase"
-	ControlsList    Op[struct{}, []Promise]           = "controls/list"
-	ControlsCheck   Op[Named, pledge.Finding]         = "controls/check" // a stream, one line of JSON each
-	ControlsMap     Op[StandardOf, []control.MapLine] = "controls/map"
-	ControlsExport  Op[struct{}, []byte]              = "controls/export" // a stream
-	EvidenceBundle  Op[BundleOf, []byte]              = "evidence/bundle" // a stream
-	RetentionList   Op[struct{}, []Kept]              = "retention/list"
+	SubjectFind     Op[SubjectRef, []Trace]                 = "subject/find"
+	SubjectExport   Op[SubjectExportOf, []byte]             = "subject/export" // a stream
+	SubjectCorrect  Op[Correction, Count]                   = "subject/correct"
+	SubjectRestrict Op[Restriction, Count]                  = "subject/restrict"
+	SubjectErase    Op[Erasure, Erased]                     = "subject/erase"
+	SubjectKnown    Op[Identifying, map[string]pledge.Sort] = "subject/attributes"
+	ControlsList    Op[struct{}, []Promise]                 = "controls/list"
+	ControlsCheck   Op[Named, pledge.Finding]               = "controls/check" // a stream, one line of JSON each
+	ControlsMap     Op[StandardOf, []control.MapLine]       = "controls/map"
+	ControlsExport  Op[struct{}, []byte]                    = "controls/export" // a stream
+	EvidenceBundle  Op[BundleOf, []byte]                    = "evidence/bundle" // a stream
+	RetentionList   Op[struct{}, []Kept]                    = "retention/list"
 )
 
 // BundleOf names a customer whose view it is; zero: the operator's.
@@ -76,11 +79,25 @@ type BundleOf struct {
 type SubjectRef struct {
 	Customer ids.Tenant `json:"customer,omitzero"`
 	Address  string     `json:"address"`
+	// Identifiers are further words by which the customer knows the person.
+	Identifiers []pledge.Identifier `json:"identifiers,omitempty"`
 }
 
 func (r SubjectRef) subject() (pledge.Subject, error) {
 	a, err := address.Parse(r.Address)
-	return pledge.Subject{Scope: scopeOf(r.Customer), Address: a}, err
+	if err != nil {
+		return pledge.Subject{}, err
+	}
+	list, err := pledge.CheckIdentifiers(r.Identifiers)
+	return pledge.Subject{Scope: scopeOf(r.Customer), Address: a, Identifiers: list}, err
+}
+
+// Identifying asks which attributes of a customer's messages identify a person, or
+// declares them.
+type Identifying struct {
+	Customer ids.Tenant             `json:"customer"`
+	Set      bool                   `json:"set,omitzero"`
+	As       map[string]pledge.Sort `json:"as,omitempty"`
 }
 
 // SubjectExportOf asks for a copy.
@@ -202,12 +219,25 @@ func (s *Server) subjects(mux *http.ServeMux, p Parts) {
 		n, err := p.Subjects.Restrict(ctx, who, operator(), !in.Off)
 		return Count{n}, err
 	})
+	handle(s, mux, SubjectKnown, func(ctx context.Context, in Identifying) (map[string]pledge.Sort, error) {
+		switch {
+		case p.Subjects == nil:
+			return nil, absent("personal data")
+		case in.Customer == 0:
+			return nil, fault.Field("customer", "Say whose messages: --customer.")
+		case in.Set:
+			if err := p.Subjects.Declare(ctx, in.Customer, operator(), in.As); err != nil {
+				return nil, err
+			}
+		}
+		return p.Subjects.Declared(ctx, in.Customer)
+	})
 	handle(s, mux, SubjectErase, func(ctx context.Context, in Erasure) (Erased, error) {
 		who, err := in.subject()
 		if p.Eraser == nil || err != nil {
 			return Erased{}, firstOf(err, absent("personal data"))
 		}
-		receipt, err := p.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: who.Address, By: evidence.ByOperator, Reason: in.Reason, KeepAway: in.KeepAway})
+		receipt, err := p.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: who.Address, Identifiers: who.Identifiers, By: evidence.ByOperator, Reason: in.Reason, KeepAway: in.KeepAway})
 		if err != nil {
 			return Erased{}, err
 		}

@@ -154,6 +154,14 @@ func (desk) Erase(context.Context, pledge.Subject, access.Principal, string, boo
 	return json.RawMessage(`{"certificate":1}`), nil
 }
 
+func (desk) Declared(context.Context, ids.Tenant) (map[string]pledge.Sort, error) {
+	return map[string]pledge.Sort{"customer": pledge.CustomerNumber}, nil
+}
+
+func (desk) Declare(context.Context, ids.Tenant, access.Principal, map[string]pledge.Sort) error {
+	return nil
+}
+
 func (desk) DeleteMessage(_ context.Context, s scope.Scope, m ids.Message, _ access.Principal) (json.RawMessage, error) {
 	return json.RawMessage(`{"leaf":1}`), nil
 }

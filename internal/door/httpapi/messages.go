@@ -183,8 +183,7 @@ func detail(events []history.Event, waiting []queue.Item) MessageDetail {
 func splitTags(all []string) ([]string, map[string]string) {
 	tags, metadata := []string{}, map[string]string{}
 	for _, t := range all {
-		if rest, ok := strings.CutPrefix(t, metaTag); ok {
-			key, value, _ := strings.Cut(rest, "=")
+		if key, value, is := history.IsAttribute(t); is {
 			metadata[key] = value
 			continue
 		}

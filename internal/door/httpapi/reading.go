@@ -51,7 +51,7 @@ var reading = map[string][]string{
 	"list-holds": {ofHolds}, "get-hold": {ofHolds}, "review-hold": {ofHolds}, "release-hold": {ofHolds}, "create-hold": {}, "read-hold": {ofHeld},
 	"list-requests": {ofRequests}, "get-request": {ofRequests}, "decide-request": {ofRequests}, "enter-request": {},
 	"list-onward": {}, "get-onward": {}, "retry-onward": {}, "settle-onward": {}, // an endpoint's host, never the person
-	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {},
+	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {}, "get-identifying-attributes": {}, "set-identifying-attributes": {},
 	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
 	"get-vulnerabilities": {}, "import-vulnerabilities": {}, "get-sbom": {},
 	"list-alerts": {}, "acknowledge-alert": {},

@@ -25,20 +25,21 @@ type Requests interface {
 
 // Request is a request of a person about their data.
 type Request struct {
-	ID          string         `json:"id"`
-	Kind        string         `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal,question,security,abuse,privacy" doc:"The last four are messages to the operator."`
-	Law         string         `json:"law" enum:"gdpr,ccpa,none"`
-	Source      string         `json:"source" enum:"person,customer"`
-	State       string         `json:"state" enum:"unproved,open,extended,answered,refused,lapsed"`
-	Address     string         `json:"address"`
-	Note        string         `json:"note,omitempty" doc:"The person's words."`
-	ReceivedAt  time.Time      `json:"received_at" doc:"The law's clock runs from here."`
-	ProvedAt    *time.Time     `json:"proved_at" doc:"When the person showed that the address is theirs."`
-	ConfirmBy   *time.Time     `json:"confirm_by" doc:"When the law wants the receipt confirmed; null: it does not."`
-	ConfirmedAt *time.Time     `json:"confirmed_at"`
-	EndedAt     *time.Time     `json:"ended_at"`
-	Shares      []RequestShare `json:"shares" nullable:"false" doc:"Each customer who holds something decides on its own."`
-	Told        []OnwardNotice `json:"told" nullable:"false" doc:"The endpoints that got the person's data and were told what became of it."`
+	ID          string             `json:"id"`
+	Kind        string             `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal,question,security,abuse,privacy" doc:"The last four are messages to the operator."`
+	Law         string             `json:"law" enum:"gdpr,ccpa,none"`
+	Source      string             `json:"source" enum:"person,customer"`
+	State       string             `json:"state" enum:"unproved,open,extended,answered,refused,lapsed"`
+	Address     string             `json:"address"`
+	Note        string             `json:"note,omitempty" doc:"The person's words."`
+	Identifiers []PersonIdentifier `json:"identifiers" nullable:"false" doc:"Further words by which the person says to be known. They are not proved."`
+	ReceivedAt  time.Time          `json:"received_at" doc:"The law's clock runs from here."`
+	ProvedAt    *time.Time         `json:"proved_at" doc:"When the person showed that the address is theirs."`
+	ConfirmBy   *time.Time         `json:"confirm_by" doc:"When the law wants the receipt confirmed; null: it does not."`
+	ConfirmedAt *time.Time         `json:"confirmed_at"`
+	EndedAt     *time.Time         `json:"ended_at"`
+	Shares      []RequestShare     `json:"shares" nullable:"false" doc:"Each customer who holds something decides on its own."`
+	Told        []OnwardNotice     `json:"told" nullable:"false" doc:"The endpoints that got the person's data and were told what became of it."`
 }
 
 // RequestShare is one customer's part of a request.
@@ -50,6 +51,7 @@ type RequestShare struct {
 	ExtendedAt *time.Time `json:"extended_at"`
 	DecidedAt  *time.Time `json:"decided_at"`
 	Reason     string     `json:"reason,omitempty" doc:"Of a refusal or an extension; the person was told."`
+	Identified bool       `json:"identified" doc:"The identifiers were found to be the person's, and searched by."`
 	ResultEnds *time.Time `json:"result_ends_at" doc:"Until when the person can fetch the result."`
 }
 
@@ -60,18 +62,21 @@ type enterIn struct {
 		Law      string     `json:"law,omitempty" enum:"gdpr,ccpa" default:"gdpr"`
 		Note     string     `json:"note,omitempty" maxLength:"2000"`
 		Received *time.Time `json:"received_at,omitempty" doc:"When it came in; now where it is left out."`
+
+		Identifiers []PersonIdentifier `json:"identifiers,omitempty" maxItems:"8" nullable:"false" doc:"Further words by which you know the person; they are searched by."`
 	}
 }
 
 type decideIn struct {
 	ByID
 	Body struct {
-		Decision string `json:"decision" enum:"accept,refuse,extend"`
-		Reason   string `json:"reason,omitempty" maxLength:"2000" doc:"Needed to refuse or to extend; the person is told."`
-		Field    string `json:"field,omitempty" maxLength:"64" doc:"Of a rectification: the field as the person's copy names it."`
-		Value    string `json:"value,omitempty" maxLength:"1000" doc:"Of a rectification: what is right."`
-		KeepAway bool   `json:"keep_away,omitempty" doc:"Of an erasure: leave a keyed hash, so that the person is not written to again."`
-		Customer string `json:"customer,omitempty" maxLength:"64" doc:"For the operator: for which customer, where several hold something."`
+		Decision   string `json:"decision" enum:"accept,refuse,extend"`
+		Reason     string `json:"reason,omitempty" maxLength:"2000" doc:"Needed to refuse or to extend; the person is told."`
+		Field      string `json:"field,omitempty" maxLength:"64" doc:"Of a rectification: the field as the person's copy names it."`
+		Value      string `json:"value,omitempty" maxLength:"1000" doc:"Of a rectification: what is right."`
+		KeepAway   bool   `json:"keep_away,omitempty" doc:"Of an erasure: leave a keyed hash, so that the person is not written to again."`
+		Identified bool   `json:"identified,omitempty" doc:"The identifiers that the person gave are theirs: search by them, too."`
+		Customer   string `json:"customer,omitempty" maxLength:"64" doc:"For the operator: for which customer, where several hold something."`
 	}
 }
 
@@ -88,7 +93,10 @@ func (a *API) requestRoutes() {
 func (a *API) viewRequest(ctx context.Context, in scope.Scope, c rights.Case) (Request, error) {
 	v := Request{
 		ID: c.ID.String(), Kind: string(c.Kind), Law: c.Law.Name, Source: string(c.Source), State: string(c.State), Address: c.Address.Text(), Note: c.Note,
-		ReceivedAt: c.Received.UTC(), ProvedAt: when(c.Proved), ConfirmBy: when(c.ConfirmBy()), ConfirmedAt: when(c.Confirmed), EndedAt: when(c.Ended), Shares: []RequestShare{},
+		ReceivedAt: c.Received.UTC(), ProvedAt: when(c.Proved), ConfirmBy: when(c.ConfirmBy()), ConfirmedAt: when(c.Confirmed), EndedAt: when(c.Ended), Shares: []RequestShare{}, Identifiers: []PersonIdentifier{},
+	}
+	for _, i := range c.Identifiers {
+		v.Identifiers = append(v.Identifiers, PersonIdentifier{string(i.Is), i.Value})
 	}
 	told, err := a.told(ctx, in, c.ID)
 	v.Told = told
@@ -97,7 +105,7 @@ func (a *API) viewRequest(ctx context.Context, in scope.Scope, c rights.Case) (R
 		s := &c.Shares[i]
 		v.Shares = append(v.Shares, RequestShare{
 			Customer: s.Tenant.String(), State: string(s.State), Standing: string(s.Standing(now)), DueAt: s.Due.UTC(), ExtendedAt: when(s.Extended),
-			DecidedAt: when(s.Decided), Reason: s.Reason, ResultEnds: when(s.Until),
+			DecidedAt: when(s.Decided), Reason: s.Reason, ResultEnds: when(s.Until), Identified: s.Theirs,
 		})
 	}
 	return v, err
@@ -153,6 +161,11 @@ func (a *API) enterRequest(ctx context.Context, who Asker, in *enterIn) (*reques
 		return nil, absent()
 	}
 	q := rights.Asked{Address: in.Body.Address, Kind: rights.Kind(in.Body.Kind), Law: in.Body.Law, Note: in.Body.Note}
+	known, err := identifiers(in.Body.Identifiers)
+	if err != nil {
+		return nil, err
+	}
+	q.Identifiers = known
 	if in.Body.Received != nil {
 		q.Received = *in.Body.Received
 	}
@@ -181,7 +194,7 @@ func (a *API) decideRequest(ctx context.Context, who Asker, in *decideIn) (*requ
 		return nil, fault.New(fault.NotFound, "There is no such request.")
 	}
 	c, err = a.parts.Requests.Decide(ctx, who.Principal, rights.Decision{
-		Case: c.ID, Tenant: t, Verdict: rights.Verdict(in.Body.Decision), Reason: in.Body.Reason, Field: in.Body.Field, Value: in.Body.Value, KeepAway: in.Body.KeepAway,
+		Case: c.ID, Tenant: t, Verdict: rights.Verdict(in.Body.Decision), Reason: in.Body.Reason, Field: in.Body.Field, Value: in.Body.Value, KeepAway: in.Body.KeepAway, Theirs: in.Body.Identified,
 	})
 	if err != nil {
 		return nil, err

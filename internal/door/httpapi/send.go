@@ -15,6 +15,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
 	"mailvow/internal/flow/deliver"
+	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/intake"
 	"mailvow/internal/flow/queue"
 )
@@ -64,8 +65,6 @@ type acceptedOut struct{ Body Accepted }
 
 const (
 	maxRecipients = 1000
-	// metaTag marks those tags that are metadata.
-	metaTag = "meta:"
 )
 
 // letter is a message on its way to intake.
@@ -141,7 +140,7 @@ func tagsOf(m *NewMessage) ([]string, error) {
 	}
 	tags := slices.Clone(m.Tags)
 	for _, t := range m.Tags {
-		if t == "" || len(t) > 100 || strings.HasPrefix(t, metaTag) || strings.ContainsFunc(t, isControl) {
+		if t == "" || len(t) > 100 || isMetadata(t) || strings.ContainsFunc(t, isControl) {
 			return nil, fault.Field("tags", "A tag has 1 to 100 bytes without control characters, and does not begin with meta:.")
 		}
 	}
@@ -149,10 +148,12 @@ func tagsOf(m *NewMessage) ([]string, error) {
 		if key == "" || len(key) > 64 || strings.ContainsAny(key, "=") || len(m.Metadata[key]) > 500 || strings.ContainsFunc(key+m.Metadata[key], isControl) {
 			return nil, fault.Field("metadata", "A word of metadata has a name of 1 to 64 bytes without = and a value of at most 500 bytes, without control characters.")
 		}
-		tags = append(tags, metaTag+key+"="+m.Metadata[key])
+		tags = append(tags, history.Attribute(key, m.Metadata[key]))
 	}
 	return tags, nil
 }
+
+func isMetadata(tag string) bool { _, _, is := history.IsAttribute(tag); return is }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,9 @@ type Subjects interface {
 	Restrict(ctx context.Context, s pledge.Subject, by access.Principal, on bool) (int, error)
 	// Erase returns the certificate as JSON.
 	Erase(ctx context.Context, s pledge.Subject, by access.Principal, reason string, keepAway bool) (json.RawMessage, error)
+	// Declared and Declare are which attributes of a customer's messages identify a person.
+	Declared(ctx context.Context, tenant ids.Tenant) (map[string]pledge.Sort, error)
+	Declare(ctx context.Context, tenant ids.Tenant, by access.Principal, declared map[string]pledge.Sort) error
 }
 
 // Records deletes records of mail; app fills it.
@@ -74,9 +79,31 @@ type RetentionState struct {
 	Problem  string     `json:"problem,omitempty"`
 }
 
-type person struct {
-	Address string `json:"address" maxLength:"320"`
+// PersonIdentifier is a further word by which a customer knows a person.
+type PersonIdentifier struct {
+	Is    string `json:"is" enum:"name,phone,customer_number,account"`
+	Value string `json:"value" maxLength:"200"`
 }
+
+type person struct {
+	Address     string             `json:"address" maxLength:"320"`
+	Identifiers []PersonIdentifier `json:"identifiers,omitempty" maxItems:"8" nullable:"false" doc:"Further words by which you know the person. They find messages whose metadata says so, in the attributes that you declared."`
+}
+
+// IdentifyingAttributes are those attributes of your messages that identify a person.
+type IdentifyingAttributes struct {
+	Attributes []IdentifyingAttribute `json:"attributes" maxItems:"50" nullable:"false"`
+}
+
+// IdentifyingAttribute is one.
+type IdentifyingAttribute struct {
+	Name string `json:"name" minLength:"1" maxLength:"64" doc:"A word of metadata, as you send it."`
+	Is   string `json:"is" enum:"name,phone,customer_number,account"`
+}
+
+type attributesIn struct{ Body IdentifyingAttributes }
+
+type attributesOut struct{ Body IdentifyingAttributes }
 
 type findIn struct{ Body person }
 
@@ -96,9 +123,10 @@ type Finding struct {
 
 type eraseIn struct {
 	Body struct {
-		Address  string `json:"address" maxLength:"320"`
-		Reason   string `json:"reason" minLength:"1" maxLength:"500"`
-		KeepAway bool   `json:"keep_away,omitempty" doc:"Leave a keyed hash, so that the person is not written to again."`
+		Address     string             `json:"address" maxLength:"320"`
+		Identifiers []PersonIdentifier `json:"identifiers,omitempty" maxItems:"8" nullable:"false"`
+		Reason      string             `json:"reason" minLength:"1" maxLength:"500"`
+		KeepAway    bool               `json:"keep_away,omitempty" doc:"Leave a keyed hash, so that the person is not written to again."`
 	}
 }
 
@@ -106,16 +134,18 @@ type certificateOut struct{ Body json.RawMessage }
 
 type correctIn struct {
 	Body struct {
-		Address string `json:"address" maxLength:"320"`
-		Field   string `json:"field" maxLength:"64"`
-		Value   string `json:"value" maxLength:"1000"`
+		Address     string             `json:"address" maxLength:"320"`
+		Identifiers []PersonIdentifier `json:"identifiers,omitempty" maxItems:"8" nullable:"false"`
+		Field       string             `json:"field" maxLength:"64"`
+		Value       string             `json:"value" maxLength:"1000"`
 	}
 }
 
 type restrictIn struct {
 	Body struct {
-		Address string `json:"address" maxLength:"320"`
-		On      bool   `json:"on" doc:"False lifts the restriction."`
+		Address     string             `json:"address" maxLength:"320"`
+		Identifiers []PersonIdentifier `json:"identifiers,omitempty" maxItems:"8" nullable:"false"`
+		On          bool               `json:"on" doc:"False lifts the restriction."`
 	}
 }
 
@@ -127,6 +157,8 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "correct-subject", method: http.MethodPost, path: "/v1/subjects/correct", summary: "Replace a wrong value", tag: tag, needs: p, quiet: true}, a.correctSubject)
 	register(a, op{id: "restrict-subject", method: http.MethodPost, path: "/v1/subjects/restrict", summary: "Stop all processing of a person's data but storage", tag: tag, needs: p, quiet: true}, a.restrictSubject)
 	register(a, op{id: "erase-subject", method: http.MethodPost, path: "/v1/subjects/erase", summary: "Erase a person; the answer is the certificate", tag: tag, needs: p, quiet: true}, a.eraseSubject)
+	register(a, op{id: "get-identifying-attributes", method: http.MethodGet, path: "/v1/subjects/attributes", summary: "Which attributes of your messages identify a person", tag: tag, needs: p}, a.getAttributes)
+	register(a, op{id: "set-identifying-attributes", method: http.MethodPut, path: "/v1/subjects/attributes", summary: "Declare which attributes of your messages identify a person, for earlier messages too", tag: tag, needs: p}, a.setAttributes)
 	a.controlRoutes()
 	a.bundleRoutes()
 	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
@@ -134,16 +166,54 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "list-retention", method: http.MethodGet, path: "/v1/retention", summary: "What was purged, what is due, and what could not be purged", tag: "controls", needs: access.PlatformRead}, a.listRetention)
 }
 
-func (a *API) subject(who Asker, text string) (pledge.Subject, error) {
+func (a *API) subject(who Asker, text string, known []PersonIdentifier) (pledge.Subject, error) {
 	if a.parts.Subjects == nil {
 		return pledge.Subject{}, absent()
 	}
 	to, err := addressAt("address", text)
-	return pledge.Subject{Scope: who.Scope, Address: to}, err
+	if err != nil {
+		return pledge.Subject{}, err
+	}
+	list, err := identifiers(known)
+	return pledge.Subject{Scope: who.Scope, Address: to, Identifiers: list}, err
+}
+
+func identifiers(known []PersonIdentifier) ([]pledge.Identifier, error) {
+	list := make([]pledge.Identifier, len(known))
+	for i, k := range known {
+		list[i] = pledge.Identifier{Is: pledge.Sort(k.Is), Value: k.Value}
+	}
+	return pledge.CheckIdentifiers(list)
+}
+
+func (a *API) getAttributes(ctx context.Context, who Asker, _ *nothing) (*attributesOut, error) {
+	if a.parts.Subjects == nil {
+		return nil, absent()
+	}
+	declared, err := a.parts.Subjects.Declared(ctx, who.Tenant)
+	out := &attributesOut{IdentifyingAttributes{[]IdentifyingAttribute{}}}
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		out.Body.Attributes = append(out.Body.Attributes, IdentifyingAttribute{name, string(declared[name])})
+	}
+	return out, err
+}
+
+func (a *API) setAttributes(ctx context.Context, who Asker, in *attributesIn) (*attributesOut, error) {
+	if a.parts.Subjects == nil {
+		return nil, absent()
+	}
+	declared := map[string]pledge.Sort{}
+	for _, x := range in.Body.Attributes {
+		declared[x.Name] = pledge.Sort(x.Is)
+	}
+	if err := a.parts.Subjects.Declare(ctx, who.Tenant, who.Principal, declared); err != nil {
+		return nil, err
+	}
+	return a.getAttributes(ctx, who, nil)
 }
 
 func (a *API) findSubject(ctx context.Context, who Asker, in *findIn) (*struct{ Body Findings }, error) {
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +233,7 @@ func (a *API) exportSubject(ctx context.Context, who Asker, in *findIn) (*stream
 	if err := a.frozen(ctx, who.Scope); err != nil {
 		return nil, err
 	}
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +250,7 @@ func (a *API) archiveSubject(ctx context.Context, who Asker, in *findIn) (*strea
 	if err := a.frozen(ctx, who.Scope); err != nil {
 		return nil, err
 	}
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +286,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 func (a *API) correctSubject(ctx context.Context, who Asker, in *correctIn) (*queueResultOut, error) {
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +295,7 @@ func (a *API) correctSubject(ctx context.Context, who Asker, in *correctIn) (*qu
 }
 
 func (a *API) restrictSubject(ctx context.Context, who Asker, in *restrictIn) (*queueResultOut, error) {
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +304,7 @@ func (a *API) restrictSubject(ctx context.Context, who Asker, in *restrictIn) (*
 }
 
 func (a *API) eraseSubject(ctx context.Context, who Asker, in *eraseIn) (*certificateOut, error) {
-	s, err := a.subject(who, in.Body.Address)
+	s, err := a.subject(who, in.Body.Address, in.Body.Identifiers)
 	if err != nil {
 		return nil, err
 	}

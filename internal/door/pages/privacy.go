@@ -8,11 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/limit"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/protect/ending"
 	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/request"
@@ -156,10 +158,45 @@ type form struct {
 	Kind                        request.Kind
 	Kinds                       []request.Kind
 	Laws                        []request.Law
+	Known                       []known
+}
+
+// known is a field for a further word by which somebody is known.
+type known struct {
+	Is           pledge.Sort
+	Label, Value string
+	Fill         string // what a browser may fill in
+}
+
+// knownBy reads the fields, or gives them empty.
+func knownBy(r *http.Request) []known {
+	list := []known{
+		{Is: pledge.FullName, Label: "Name", Fill: "name"}, {Is: pledge.Phone, Label: "Phone number", Fill: "tel"},
+		{Is: pledge.CustomerNumber, Label: "Customer number", Fill: "off"}, {Is: pledge.AccountName, Label: "Account", Fill: "username"},
+	}
+	for i := range list {
+		if r != nil {
+			list[i].Value = strings.TrimSpace(r.PostForm.Get(string(list[i].Is)))
+		}
+	}
+	return list
+}
+
+func (f *form) asked() request.Asked {
+	q := request.Asked{Address: f.Address, Kind: f.Kind, Law: f.Law, Note: f.Note}
+	for _, k := range f.Known {
+		if k.Value != "" {
+			q.Identifiers = append(q.Identifiers, pledge.Identifier{Is: k.Is, Value: k.Value})
+		}
+	}
+	return q
 }
 
 func (p *Privacy) form(w http.ResponseWriter, status int, f form) {
 	f.Kinds, f.Laws = request.Kinds(), request.Laws()
+	if f.Known == nil {
+		f.Known = knownBy(nil)
+	}
 	p.show(w, status, "form", f)
 }
 
@@ -202,8 +239,8 @@ func (p *Privacy) ask(w http.ResponseWriter, r *http.Request) {
 		p.form(w, http.StatusBadRequest, form{Problem: "The form did not come through; send it again."})
 		return
 	}
-	f := form{Address: r.PostForm.Get("address"), Kind: request.Kind(r.PostForm.Get("kind")), Law: r.PostForm.Get("law"), Note: r.PostForm.Get("note")}
-	err := p.requests.Ask(r.Context(), request.Asked{Address: f.Address, Kind: f.Kind, Law: f.Law, Note: f.Note})
+	f := form{Address: r.PostForm.Get("address"), Kind: request.Kind(r.PostForm.Get("kind")), Law: r.PostForm.Get("law"), Note: r.PostForm.Get("note"), Known: knownBy(r)}
+	err := p.requests.Ask(r.Context(), f.asked())
 	switch {
 	case fault.Is(err, fault.Invalid):
 		f.Problem, _ = fault.Public(err)

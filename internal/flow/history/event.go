@@ -124,6 +124,22 @@ type Detail struct {
 	Note       string   // why it is held, the words of who acted, or the notice (an id)
 }
 
+// attribute marks those tags that are attributes: "meta:name=value".
+const attribute = "meta:"
+
+// Attribute is a customer's own word about a message as a tag.
+func Attribute(name, value string) string { return attribute + name + "=" + value }
+
+// IsAttribute reports whether a tag is one, and gives it.
+func IsAttribute(tag string) (name, value string, is bool) {
+	text, is := strings.CutPrefix(tag, attribute)
+	if !is {
+		return "", "", false
+	}
+	name, value, _ = strings.Cut(text, "=")
+	return name, value, true
+}
+
 // Actor is in which capacity somebody acted on mail by hand. It is no name.
 type Actor string
 

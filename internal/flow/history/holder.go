@@ -27,6 +27,8 @@ type Holder struct {
 	// Period is how long records are kept: so long copies of what was erased can
 	// be opened by who has today's keys.
 	Period func(scope.Scope) time.Duration
+	// Declared finds persons by attributes too; nil: by addresses alone.
+	Declared Declared
 }
 
 // Holder makes the holder of this history. look holds the keyed hashes of the
@@ -59,7 +61,7 @@ func (p *Holder) HolderName() string { return "history" }
 // Messages gives each message of the subject's scope in whose record the person
 // stands as sender or recipient.
 func (p *Holder) Messages(ctx context.Context, s pledge.Subject, yield func(Found) error) error {
-	if s.Address.IsNull() {
+	if s.Address.IsNull() && len(s.Identifiers) == 0 {
 		return nil
 	}
 	if err := p.catchUp(ctx); err != nil {
@@ -76,18 +78,40 @@ func (p *Holder) Messages(ctx context.Context, s pledge.Subject, yield func(Foun
 		return yield(f)
 	}
 	for _, tenant := range tenants {
-		hash, err := p.h.vault.Hash(tenant, byAddress, s.Address.Canonical())
+		by, err := p.knownBy(ctx, tenant, s)
+		if err != nil {
+			return err
+		}
+		hashes, err := p.hashes(tenant, s, by)
 		if fault.Is(err, fault.Gone) {
 			continue // the customer's keys are gone, and with them what it could find
 		}
-		if err == nil {
-			err = p.ofTenant(ctx, tenant, hash, before)
+		each := before
+		if len(hashes) > 1 {
+			each = once(before)
+		}
+		for _, hash := range hashes {
+			if err == nil {
+				err = p.ofTenant(ctx, tenant, hash, each)
+			}
 		}
 		if err != nil {
 			return fault.Wrap(err, "find a person's messages")
 		}
 	}
 	return nil
+}
+
+// once gives each message once, though it is found in several ways.
+func once(yield func(Found) error) func(Found) error {
+	seen := map[ids.Message]struct{}{}
+	return func(f Found) error {
+		if _, twice := seen[f.Message]; twice {
+			return nil
+		}
+		seen[f.Message] = struct{}{}
+		return yield(f)
+	}
 }
 
 // ofTenant goes through the look-up page by page.
@@ -159,7 +183,11 @@ func (p *Holder) trails(ctx context.Context, s pledge.Subject, yield func(Found,
 		if err != nil {
 			return err
 		}
-		t := trailOf(events, s.Address)
+		by, err := p.knownBy(ctx, f.Tenant, s)
+		if err != nil {
+			return err
+		}
+		t := trailOf(events, s.Address, by...)
 		named, err := p.named(ctx, f, t)
 		if err != nil || !named {
 			return err
@@ -170,7 +198,7 @@ func (p *Holder) trails(ctx context.Context, s pledge.Subject, yield func(Found,
 
 // named reports whether a record or one of its conversations names the person.
 func (p *Holder) named(ctx context.Context, f Found, t *trail) (bool, error) {
-	if t.sender || t.received {
+	if t.sender || t.received || t.attributed {
 		return true, nil
 	}
 	seen := map[ids.Attempt]bool{0: true}
@@ -343,6 +371,13 @@ func (t *trail) fields(s pledge.Subject) map[string]string {
 			if t.sender {
 				set("sender_ip", e.Detail.IP)
 			}
+			for _, tag := range t.own(e.Detail.Tags) {
+				if name, value, is := IsAttribute(tag); is {
+					set("attribute_"+name, value)
+				} else {
+					set("tag_"+tag, "yes")
+				}
+			}
 		}
 		line := e.At.UTC().Format(time.RFC3339) + " " + e.Kind.String()
 		if e.Detail.Reply != "" {
@@ -437,7 +472,7 @@ var errNewer = errors.New("there is newer mail")
 // person's messages cannot be found any more: call it last. Who is a
 // correspondent again in mail that came after s.Before stays findable.
 func (p *Holder) Forget(ctx context.Context, s pledge.Subject) error {
-	err := p.Messages(ctx, pledge.Subject{Scope: s.Scope, Address: s.Address}, func(f Found) error {
+	err := p.Messages(ctx, pledge.Subject{Scope: s.Scope, Address: s.Address, Identifiers: s.Identifiers}, func(f Found) error {
 		if !s.Before.IsZero() && !f.Message.Time().Before(s.Before) {
 			return errNewer
 		}
@@ -454,12 +489,18 @@ func (p *Holder) Forget(ctx context.Context, s pledge.Subject) error {
 		return err
 	}
 	for _, tenant := range tenants {
-		hash, err := p.h.vault.Hash(tenant, byAddress, s.Address.Canonical())
+		by, err := p.knownBy(ctx, tenant, s)
+		if err != nil {
+			return err
+		}
+		hashes, err := p.hashes(tenant, s, by)
 		if fault.Is(err, fault.Gone) {
 			continue
 		}
-		if err == nil {
-			_, err = p.look.Remove(ctx, hash)
+		for _, hash := range hashes {
+			if err == nil {
+				_, err = p.look.Remove(ctx, hash)
+			}
 		}
 		if err != nil {
 			return fault.Wrap(err, "forget a person's hash")

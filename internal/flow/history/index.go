@@ -34,6 +34,7 @@ const (
 	byAddress   = "address"
 	byDomain    = "domain"
 	byMessageID = "message-id"
+	byAttribute = "attribute"
 )
 
 // maxFresh bounds the events that wait in memory for the indexer.
@@ -239,6 +240,15 @@ func (x *Index) entries(list []lookup.Entry, e *Event) ([]lookup.Entry, error) {
 				return list, err
 			}
 			last = a.Domain()
+		}
+	}
+	for _, tag := range e.Detail.Tags {
+		if name, value, is := IsAttribute(tag); is {
+			for _, known := range attributeKeys(name, value) {
+				if err := put(byAttribute, known); err != nil {
+					return list, err
+				}
+			}
 		}
 	}
 	return list, put(byMessageID, e.Detail.MessageID)

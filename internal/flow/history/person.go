@@ -11,22 +11,28 @@ import (
 
 // trail is what one message's events say of one person.
 type trail struct {
-	events   []Event
-	sender   bool     // the person sent it
-	received bool     // the person is among the recipients
-	others   int      // recipients besides the person
-	settled  bool     // no recipient waits for an outcome
-	texts    []string // every spelling under which the person may be written, longest first
+	events     []Event
+	sender     bool     // the person sent it
+	received   bool     // the person is among the recipients
+	known      []known  // attributes by which the customer knows the person
+	attributed bool     // one of them is the message's
+	others     int      // recipients besides the person
+	settled    bool     // no recipient waits for an outcome
+	texts      []string // every spelling under which the person may be written, longest first
 }
 
 // trailOf reads a message's events for a person.
-func trailOf(events []Event, person address.Address) *trail {
-	t := &trail{events: events, texts: spellings(person)}
+func trailOf(events []Event, person address.Address, by ...known) *trail {
+	t := &trail{events: events, known: by}
+	if !person.IsNull() {
+		t.texts = spellings(person)
+	}
 	others, last := map[string]bool{}, map[ids.Recipient]Kind{}
 	expected := 0
 	for _, e := range events {
 		if e.Kind == Accepted {
 			expected = len(e.Detail.Recipients)
+			t.attributes(e.Detail.Tags)
 			if names(e.Detail.Sender, person) {
 				t.sender = true
 				t.texts = append(t.texts, spelling(e.Detail.Sender)...)
@@ -49,6 +55,32 @@ func trailOf(events []Event, person address.Address) *trail {
 	slices.SortFunc(t.texts, func(a, b string) int { return len(b) - len(a) })
 	t.texts = slices.DeleteFunc(t.texts, func(s string) bool { return len(s) < 3 })
 	return t
+}
+
+// shortest is how long an attribute's value is at least that is looked for in other
+// texts: a shorter one stands there by chance.
+const shortest = 6
+
+// attributes notes what a message says of the person in its attributes.
+func (t *trail) attributes(tags []string) {
+	for _, tag := range tags {
+		if !matches(t.known, tag) {
+			continue
+		}
+		t.attributed = true
+		if _, value, _ := IsAttribute(tag); len(value) >= shortest {
+			t.texts = append(t.texts, value)
+		}
+	}
+}
+
+// own are the tags that a person gets: all of a message that is about nobody else,
+// and otherwise those that are the person's.
+func (t *trail) own(tags []string) []string {
+	if t.sender || t.others == 0 {
+		return tags
+	}
+	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return !matches(t.known, tag) })
 }
 
 // final reports whether a recipient's part of a message is over with this event.
@@ -114,6 +146,7 @@ func (t *trail) strip(d *Detail) {
 	for _, field := range []*string{&d.Sender, &d.Subject, &d.MessageID, &d.Reply, &d.By, &d.Note} {
 		*field = t.text(*field)
 	}
+	d.Tags = slices.DeleteFunc(slices.Clone(d.Tags), func(tag string) bool { return matches(t.known, tag) })
 	for i := range d.Tags {
 		d.Tags[i] = t.text(d.Tags[i])
 	}

@@ -27,6 +27,7 @@ type persons struct {
 	reader *history.Reader
 	record *history.Holder
 	waits  *queue.Holder
+	tags   []string // of what hold accepts
 }
 
 func newPersons(t *testing.T, d *db.DB) *persons {
@@ -88,7 +89,7 @@ func (p *persons) hold(in ids.Tenant, sender, body string, recipients ...string)
 		p.t.Fatal(err)
 	}
 	s := &intake.Submission{
-		Tenant: in, Direction: history.Outbound, Sender: parse(p.t, sender), Draft: draft, Hold: "looked at by hand",
+		Tenant: in, Direction: history.Outbound, Sender: parse(p.t, sender), Draft: draft, Hold: "looked at by hand", Tags: p.tags,
 		Peer: deliver.Peer{IP: "192.0.2.1", Protocol: "ESMTPSA"},
 	}
 	for _, to := range recipients {
@@ -314,6 +315,90 @@ func TestPurgeTakesWhatIsOlder(t *testing.T) {
 		}
 		if n, err := p.history.Purge(t.Context(), scope.Everyone, at.Add(time.Second)); n != len(events) || err != nil {
 			t.Errorf("one second too old: %d of %d went, %v", n, len(events), err)
+		}
+	})
+}
+
+// TestAPersonIsFoundByAttributes: what a customer wrote into its messages'
+// attributes finds the person where the customer declared it, hands over the
+// person's own alone, and goes with the person.
+func TestAPersonIsFoundByAttributes(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		const other = tenant + 1
+		p := newPersons(t, d)
+		index, err := p.history.OpenIndex(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.record = index.Holder()
+		p.record.Declared = func(_ context.Context, in ids.Tenant) (map[string]pledge.Sort, error) {
+			return map[ids.Tenant]map[string]pledge.Sort{tenant: {"customer": pledge.CustomerNumber, "tel": pledge.Phone}}[in], nil
+		}
+		p.tags = []string{"invoice", history.Attribute("customer", "K-004211"), history.Attribute("tel", "+49 170 1234567"), history.Attribute("shop", "north")}
+		home := p.hold(tenant, "shop@src.test", strings.Replace(mail, "Subject:", "Subject: for K-004211", 1), "partner@dst.test")
+		theirs := p.hold(other, "shop@src.test", mail, "partner@dst.test")
+		p.tags = []string{history.Attribute("customer", "K-9")}
+		direct := p.hold(tenant, "shop@src.test", mail, "ann@dst.test")
+		who := subject(p, scope.Tenant(tenant), "ann@dst.test")
+		found := func(s pledge.Subject) (n int) {
+			t.Helper()
+			traces, err := p.record.Find(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range traces {
+				n += x.Count
+			}
+			return n
+		}
+		if n := found(who); n != 1 {
+			t.Errorf("by the address %d records", n)
+		}
+		number, phone := pledge.Identifier{Is: pledge.CustomerNumber, Value: " k-004211"}, pledge.Identifier{Is: pledge.Phone, Value: "0049 (170) 1234567"}
+		for _, x := range []struct {
+			in   scope.Scope
+			by   []pledge.Identifier
+			want int
+		}{
+			{who.Scope, []pledge.Identifier{number}, 2}, {who.Scope, []pledge.Identifier{phone}, 2}, {who.Scope, []pledge.Identifier{number, phone}, 2},
+			{who.Scope, []pledge.Identifier{{Is: pledge.CustomerNumber, Value: "K-00421"}}, 1}, {who.Scope, []pledge.Identifier{{Is: pledge.FullName, Value: "north"}}, 1},
+			{scope.Tenant(other), []pledge.Identifier{number}, 0}, // did not declare it
+		} {
+			s := who
+			s.Scope, s.Identifiers = x.in, x.by
+			if n := found(s); n != x.want {
+				t.Errorf("in %v by %+v %d records, want %d", x.in, x.by, n, x.want)
+			}
+		}
+		who.Identifiers = []pledge.Identifier{number}
+		err = p.record.HandOver(t.Context(), who, func(r pledge.Record) error {
+			if r.ID == home.Message.String() && (r.Fields["attribute_customer"] != "K-004211" || r.Fields["attribute_shop"] != "" || r.Fields["attribute_tel"] != "") {
+				t.Errorf("of somebody else's message the person gets %v", r.Fields)
+			}
+			if r.ID == direct.Message.String() && r.Fields["attribute_customer"] != "K-9" {
+				t.Errorf("of their own message the person gets %v", r.Fields)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.record.Erase(t.Context(), who); err != nil {
+			t.Fatal(err)
+		}
+		if n := found(who); n != 0 {
+			t.Errorf("after the erasure %d records", n)
+		}
+		left := p.everything(who.Scope, home.Message)
+		if strings.Contains(left, "004211") || !strings.Contains(left, "partner@dst.test") || !strings.Contains(left, "1234567") {
+			t.Errorf("of the other's message is left %s", left)
+		}
+		if !strings.Contains(p.everything(scope.Tenant(other), theirs.Message), "004211") {
+			t.Error("another customer's record was changed")
+		}
+		if err := p.record.Forget(t.Context(), who); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -32,12 +32,14 @@ import (
 
 // Order is what is asked for.
 type Order struct {
-	Scope    scope.Scope
-	Address  address.Address
-	By       evidence.Role
-	Reason   string // a word: "art17", "consent.withdrawn"
-	KeepAway bool   // leave a keyed hash so that the person is not written to again
-	Case     ids.Case
+	Scope   scope.Scope
+	Address address.Address
+	// Identifiers are further words by which the customer knows the person.
+	Identifiers []pledge.Identifier
+	By          evidence.Role
+	Reason      string // a word: "art17", "consent.withdrawn"
+	KeepAway    bool   // leave a keyed hash so that the person is not written to again
+	Case        ids.Case
 }
 
 // Config is what erasing stands on.
@@ -115,7 +117,7 @@ func (e *Eraser) Erase(ctx context.Context, o Order) (Receipt, error) {
 		o.Reason = "art17"
 	}
 	entry := Entry{
-		ID: ids.New[ids.Certificate](e.IDs), Everyone: !one, Tenant: tenant, Address: o.Address.Text(), KeepAway: o.KeepAway,
+		ID: ids.New[ids.Certificate](e.IDs), Everyone: !one, Tenant: tenant, Address: o.Address.Text(), Identifiers: o.Identifiers, KeepAway: o.KeepAway,
 		By: o.By, Reason: o.Reason, Case: o.Case, At: e.Clock.Now().UTC().Truncate(time.Microsecond),
 	}
 	e.one.Lock()

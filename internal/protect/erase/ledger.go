@@ -40,15 +40,17 @@ type Entry struct {
 	Tenant   ids.Tenant      `json:"tenant,omitempty"`
 	Whole    bool            `json:"whole,omitempty"` // not a person: the customer, whose contract ended
 	Address  string          `json:"address"`         // empty where it is whole
-	KeepAway bool            `json:"keep_away,omitempty"`
-	By       evidence.Role   `json:"by"`
-	Reason   string          `json:"reason"`
-	Case     ids.Case        `json:"case,omitempty"` // the person's request
-	Told     int             `json:"told,omitempty"` // endpoints that got the data
-	At       time.Time       `json:"at"`
-	Passes   int             `json:"passes"`             // times that the holders have finished
-	Done     time.Time       `json:"done"`               // zero while a repeat is due
-	Document string          `json:"document,omitempty"` // the certificate of a whole customer, which a restore would lose
+	// Identifiers are further words by which the customer knows the person.
+	Identifiers []pledge.Identifier `json:"identifiers,omitempty"`
+	KeepAway    bool                `json:"keep_away,omitempty"`
+	By          evidence.Role       `json:"by"`
+	Reason      string              `json:"reason"`
+	Case        ids.Case            `json:"case,omitempty"` // the person's request
+	Told        int                 `json:"told,omitempty"` // endpoints that got the data
+	At          time.Time           `json:"at"`
+	Passes      int                 `json:"passes"`             // times that the holders have finished
+	Done        time.Time           `json:"done"`               // zero while a repeat is due
+	Document    string              `json:"document,omitempty"` // the certificate of a whole customer, which a restore would lose
 }
 
 // subject is whom the entry is about, as of its time.
@@ -58,7 +60,7 @@ func (e *Entry) subject() (pledge.Subject, error) {
 	if e.Everyone {
 		s = scope.Everyone
 	}
-	return pledge.Subject{Scope: s, Address: a, Before: e.At, Case: e.Case}, err
+	return pledge.Subject{Scope: s, Address: a, Before: e.At, Case: e.Case, Identifiers: e.Identifiers}, err
 }
 
 const ledgerBound = "mailvow erasure ledger v1\x00"
@@ -213,7 +215,7 @@ var Declaration = pledge.Declaration{
 	Package: "protect/erase",
 	Categories: []pledge.Category{{
 		Name: ledger, About: pledge.Correspondent,
-		What:    "the address of an erased person, or the number of a customer whose contract ended, and when it was erased, sealed under a key of its own, apart from the data",
+		What:    "the address of an erased person and further words by which they are known, or the number of a customer whose contract ended, and when it was erased, sealed under a key of its own, apart from the data",
 		Purpose: "erase the person, or the customer, again when a backup is restored",
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{Ceiling: LedgerDays * 24 * time.Hour, From: "the erasure; no backup is kept longer"},

@@ -38,6 +38,7 @@ type Decision struct {
 	Field    string // of a rectification: as a copy names it
 	Value    string // what is right
 	KeepAway bool   // of an erasure: leave a keyed hash so that the person is not written to again
+	Theirs   bool   // the identifiers that the person gave are that person's: search by them too
 }
 
 // Decide puts a decision on record, carries it out and tells the person. A share
@@ -98,7 +99,7 @@ func (d *Desk) rule(c *Case, s *Share, x Decision) error {
 				return fault.Field("field", "Say which field is wrong, as the person's copy names it, and what is right.")
 			}
 		}
-		s.KeepAway = x.KeepAway && c.Kind == Erasure
+		s.KeepAway, s.Theirs = x.KeepAway && c.Kind == Erasure, x.Theirs && len(c.Identifiers) > 0
 		return nil
 	case Refuse:
 		if s.State, s.Reason = Refused, reason; reason == "" {
@@ -166,7 +167,7 @@ func (d *Desk) carry(ctx context.Context, c *Case, s *Share) error {
 // do acts and gives the certificate, where the act has one. Every act may be
 // repeated.
 func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
-	who := pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address, Case: c.ID}
+	who := c.subject(s)
 	by := evidence.Actor{Role: evidence.Role(s.Role)}
 	switch c.Kind {
 	case Access, Portability:
@@ -186,7 +187,7 @@ func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
 		_, err := d.Subjects.Object(ctx, who, by)
 		return nil, err
 	case Erasure:
-		receipt, err := d.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: c.Address, By: by.Role, Reason: "art17", KeepAway: s.KeepAway, Case: c.ID})
+		receipt, err := d.Eraser.Erase(ctx, erase.Order{Scope: who.Scope, Address: c.Address, Identifiers: who.Identifiers, By: by.Role, Reason: "art17", KeepAway: s.KeepAway, Case: c.ID})
 		if err != nil {
 			return nil, err
 		}

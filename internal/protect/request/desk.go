@@ -125,6 +125,10 @@ type Asked struct {
 	Law      string
 	Note     string
 	Received time.Time // zero: now
+	// Identifiers are further words by which the person says to be known. They
+	// prove nothing: a customer that holds something under the proved address says
+	// whether they are that person's.
+	Identifiers []pledge.Identifier
 }
 
 // check reads what was asked; a wrong field is an Invalid fault.
@@ -144,7 +148,14 @@ func (q *Asked) check(now time.Time) (*Case, error) {
 	if utf8.RuneCountInString(note) > maxWords || !utf8.ValidString(note) {
 		return nil, fault.Field("note", "Write at most 2000 characters.")
 	}
-	c := &Case{Kind: q.Kind, Law: law, Address: a, Note: note, Received: q.Received}
+	known, err := pledge.CheckIdentifiers(q.Identifiers)
+	if err != nil {
+		return nil, err
+	}
+	// Identifiers of messages know milliseconds. With a finer time a mail about the
+	// request, written in the same one, would stand before it: see holding.
+	now = now.Truncate(time.Millisecond)
+	c := &Case{Kind: q.Kind, Law: law, Address: a, Note: note, Received: q.Received, Identifiers: known}
 	switch {
 	case c.Received.IsZero():
 		c.Received = now
@@ -224,7 +235,7 @@ func (d *Desk) note(ctx context.Context, c *Case) (send bool, err error) {
 
 func (d *Desk) add(ctx context.Context, tx *db.Tx, c *Case, hash [16]byte, mails int) error {
 	c.ID = ids.New[ids.Case](d.IDs)
-	blob, err := sealed.Put(d.Vault, vault.Platform, caseRow(c.ID), words{c.Address.Text(), c.Note})
+	blob, err := sealed.Put(d.Vault, vault.Platform, caseRow(c.ID), words{c.Address.Text(), c.Note, c.Identifiers})
 	if err != nil {
 		return err
 	}

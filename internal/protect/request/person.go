@@ -56,7 +56,7 @@ func (d *Desk) part(ctx context.Context, c *Case, s Share) (Part, error) {
 	if c.Kind.Inquiry() {
 		return p, nil
 	}
-	if p.Held, err = d.Subjects.Find(ctx, pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address}); err != nil {
+	if p.Held, err = d.Subjects.Find(ctx, c.subject(&s)); err != nil {
 		return p, err
 	}
 	if d.Told != nil {
@@ -114,7 +114,7 @@ func (d *Desk) Fetch(ctx context.Context, text string, f subject.Format, w io.Wr
 		return err
 	}
 	if c.Kind == Access || c.Kind == Portability {
-		_, err := d.Subjects.Export(ctx, pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address}, evidence.Actor{Role: evidence.BySubject}, f, w)
+		_, err := d.Subjects.Export(ctx, c.subject(&s), evidence.Actor{Role: evidence.BySubject}, f, w)
 		return fault.Wrap(err, "hand a person's copy over")
 	}
 	var blob []byte
@@ -171,6 +171,9 @@ func (d *Desk) HandOver(ctx context.Context, s pledge.Subject, yield func(pledge
 	for _, c := range list {
 		fields := map[string]string{
 			"address": c.Address.Text(), "kind": string(c.Kind), "law": c.Law.Name, "source": string(c.Source), "state": string(c.State), "note": c.Note,
+		}
+		for _, i := range c.Identifiers {
+			fields[string(i.Is)] = i.Value
 		}
 		shares, err := d.shares(ctx, "shares", all, own, c.ID)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 )
 
@@ -44,7 +45,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: category, About: pledge.Correspondent,
-		What:       "the address and the words of a person who asked about their data, what was decided and why, and for two weeks the certificate",
+		What:       "the address, the words and the identifiers of a person who asked about their data, what was decided and why, and for two weeks the certificate",
 		Purpose:    "answer the request in time, and show that it was answered",
 		Basis:      pledge.LegalDuty,
 		Period:     pledge.Period{Floor: floor, Ceiling: ceiling, From: "the answer; seven days where the address was never proved"},
@@ -121,18 +122,20 @@ func (s State) Ended() bool { return len(moves[s]) == 0 }
 
 // Case is one request.
 type Case struct {
-	ID        ids.Case
-	Kind      Kind
-	Law       Law
-	Source    Source
-	State     State
-	Address   address.Address
-	Note      string // the person's words
-	Received  time.Time
-	Proved    time.Time // zero: not yet, or a customer's
-	Confirmed time.Time // when the person was told that the request is being seen to
-	Ended     time.Time
-	Shares    []Share
+	ID      ids.Case
+	Kind    Kind
+	Law     Law
+	Source  Source
+	State   State
+	Address address.Address
+	Note    string // the person's words
+	// Identifiers are words by which the person says to be known besides.
+	Identifiers []pledge.Identifier
+	Received    time.Time
+	Proved      time.Time // zero: not yet, or a customer's
+	Confirmed   time.Time // when the person was told that the request is being seen to
+	Ended       time.Time
+	Shares      []Share
 }
 
 // ConfirmBy is when the law wants the receipt to be confirmed; zero: it does not.
@@ -151,7 +154,18 @@ type Share struct {
 	Field    string    // of a rectification
 	Value    string    // of a rectification
 	KeepAway bool      // of an erasure
+	Theirs   bool      // the identifiers were found to be the person's
 	Until    time.Time // the result can be fetched until then; zero: there is none
+}
+
+// subject is whom a share is about. Identifiers count where the customer entered
+// the request, or found them to be those of who has the proved address.
+func (c *Case) subject(s *Share) pledge.Subject {
+	who := pledge.Subject{Scope: scope.Tenant(s.Tenant), Address: c.Address, Case: c.ID}
+	if s.Theirs || c.Source == ByCustomer {
+		who.Identifiers = c.Identifiers
+	}
+	return who
 }
 
 // Standing says how a share stands with its clock.

@@ -32,8 +32,9 @@ type world struct {
 	clock   *lab.Clock
 	held    map[ids.Tenant]string // who holds something about which address
 	letters []request.Letter
-	mute    error // posting fails
-	broken  error // carrying out fails
+	mute    error                     // posting fails
+	broken  error                     // carrying out fails
+	before  func(pledge.Subject) bool // what is held came before the subject's bound
 	acts    []string
 	acme    ids.Tenant
 	other   ids.Tenant
@@ -41,7 +42,7 @@ type world struct {
 
 func (w *world) Find(_ context.Context, s pledge.Subject) ([]pledge.Trace, error) {
 	t, _ := s.Scope.ID()
-	if w.held[t] != s.Address.Canonical() {
+	if w.held[t] != s.Address.Canonical() || w.before != nil && !w.before(s) {
 		return nil, nil
 	}
 	return []pledge.Trace{{Category: "letters", Holder: "shelf", Count: 1}}, nil
@@ -309,6 +310,23 @@ func TestLinksEndAndCannotBeForged(t *testing.T) {
 	}
 	if _, err := w.Prove(t.Context(), w.linkTo(request.ProofPath)); !fault.Is(err, fault.Gone) {
 		t.Errorf("a link used twice: %v", err)
+	}
+}
+
+// TestTheRequestsOwnMailIsNotHeld: a letter of the request's own, written in the same
+// millisecond, is nothing that was held before.
+func TestTheRequestsOwnMailIsNotHeld(t *testing.T) {
+	t.Parallel()
+	w := small(t)
+	w.clock.Wind(500 * time.Microsecond)
+	asked := w.clock.Now()
+	w.before = func(s pledge.Subject) bool { return asked.Truncate(time.Millisecond).Before(s.Before) }
+	must(t, w.Ask(t.Context(), request.Asked{Address: ann, Kind: request.Erasure}))
+	w.held[tenant.Platform] = ann
+	text, err := w.Prove(t.Context(), w.linkTo(request.ProofPath))
+	must(t, err)
+	if c, parts, err := w.Page(t.Context(), text); err != nil || len(parts) != 0 || c.State != request.Answered {
+		t.Errorf("the letter about the request made a holder: %+v %+v, %v", c, parts, err)
 	}
 }
 

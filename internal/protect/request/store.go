@@ -8,6 +8,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/sealed"
@@ -18,6 +19,8 @@ import (
 type words struct {
 	Address string `json:"address"`
 	Note    string `json:"note,omitempty"`
+
+	Identifiers []pledge.Identifier `json:"identifiers,omitempty"`
 }
 
 // ruling is sealed with the customer's key.
@@ -26,6 +29,7 @@ type ruling struct {
 	Field    string `json:"field,omitempty"`
 	Value    string `json:"value,omitempty"`
 	KeepAway bool   `json:"keep_away,omitempty"`
+	Theirs   bool   `json:"theirs,omitempty"`
 }
 
 func caseRow(id ids.Case) sealed.Row { return sealed.Row{Table: "request_case", ID: int64(id)} }
@@ -78,7 +82,7 @@ func (d *Desk) cases(ctx context.Context, query string, args ...any) ([]Case, er
 		if err == nil {
 			c.Law, err = clockOf(c.Kind, law)
 		}
-		c.Note = open.Note
+		c.Note, c.Identifiers = open.Note, open.Identifiers
 		list = append(list, c)
 		return err
 	})
@@ -101,7 +105,7 @@ func (d *Desk) shares(ctx context.Context, query string, args ...any) ([]Share, 
 			if err != nil && !fault.Is(err, fault.Gone) { // an ended customer's reasons went with its key
 				return err
 			}
-			s.Reason, s.Field, s.Value, s.KeepAway = open.Reason, open.Field, open.Value, open.KeepAway
+			s.Reason, s.Field, s.Value, s.KeepAway, s.Theirs = open.Reason, open.Field, open.Value, open.KeepAway, open.Theirs
 		}
 		list = append(list, s)
 		return nil
@@ -171,7 +175,7 @@ func (d *Desk) shift(ctx context.Context, tx *db.Tx, from State, s *Share, resul
 	if !from.MayBecome(s.State) {
 		return fault.New(fault.Conflict, "This request is "+string(from)+"; it was decided already.")
 	}
-	blob, err := sealed.Put(d.Vault, vault.Account, shareRow(s), ruling{s.Reason, s.Field, s.Value, s.KeepAway})
+	blob, err := sealed.Put(d.Vault, vault.Account, shareRow(s), ruling{s.Reason, s.Field, s.Value, s.KeepAway, s.Theirs})
 	if err != nil {
 		return err
 	}

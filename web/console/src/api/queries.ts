@@ -103,6 +103,10 @@ export const q = {
   requests: paged(['requests', 'list'], (cursor) => must(api.GET('/v1/requests', list(cursor)))),
   request: (id: string) =>
     queryOptions({ queryKey: ['requests', id], queryFn: () => must(api.GET('/v1/requests/{id}', at(id))) }),
+  attributes: queryOptions({
+    queryKey: ['identifying-attributes'],
+    queryFn: () => must(api.GET('/v1/subjects/attributes')),
+  }),
   incidents: paged(['incidents'], (cursor) => must(api.GET('/v1/incidents', list(cursor)))),
   holds: paged(['holds'], (cursor) => must(api.GET('/v1/holds', list(cursor)))),
   onward: paged(['onward'], (cursor) => must(api.GET('/v1/onward', list(cursor)))),

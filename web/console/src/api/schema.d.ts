@@ -1598,6 +1598,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/subjects/attributes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which attributes of your messages identify a person */
+        get: operations["get-identifying-attributes"];
+        /** Declare which attributes of your messages identify a person, for earlier messages too */
+        put: operations["set-identifying-attributes"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/subjects/correct": {
         parameters: {
             query?: never;
@@ -2147,6 +2165,7 @@ export interface components {
         CorrectInBody: {
             address: string;
             field: string;
+            identifiers?: components["schemas"]["PersonIdentifier"][];
             value: string;
         };
         CountPoint: {
@@ -2199,6 +2218,8 @@ export interface components {
             decision: "accept" | "refuse" | "extend";
             /** @description Of a rectification: the field as the person's copy names it. */
             field?: string;
+            /** @description The identifiers that the person gave are theirs: search by them, too. */
+            identified?: boolean;
             /** @description Of an erasure: leave a keyed hash, so that the person is not written to again. */
             keep_away?: boolean;
             /** @description Needed to refuse or to extend; the person is told. */
@@ -2313,6 +2334,8 @@ export interface components {
         };
         EnterInBody: {
             address: string;
+            /** @description Further words by which you know the person; they are searched by. */
+            identifiers?: components["schemas"]["PersonIdentifier"][];
             /** @enum {string} */
             kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal";
             /**
@@ -2329,6 +2352,7 @@ export interface components {
         };
         EraseInBody: {
             address: string;
+            identifiers?: components["schemas"]["PersonIdentifier"][];
             /** @description Leave a keyed hash, so that the person is not written to again. */
             keep_away?: boolean;
             reason: string;
@@ -2447,6 +2471,15 @@ export interface components {
              * @description By when somebody must look at it again.
              */
             review_at: string;
+        };
+        IdentifyingAttribute: {
+            /** @enum {string} */
+            is: "name" | "phone" | "customer_number" | "account";
+            /** @description A word of metadata, as you send it. */
+            name: string;
+        };
+        IdentifyingAttributes: {
+            attributes: components["schemas"]["IdentifyingAttribute"][];
         };
         InboundRecord: {
             /** Format: date-time */
@@ -3196,6 +3229,13 @@ export interface components {
         };
         Person: {
             address: string;
+            /** @description Further words by which you know the person. They find messages whose metadata says so, in the attributes that you declared. */
+            identifiers?: components["schemas"]["PersonIdentifier"][];
+        };
+        PersonIdentifier: {
+            /** @enum {string} */
+            is: "name" | "phone" | "customer_number" | "account";
+            value: string;
         };
         PolicyChange: {
             after: string;
@@ -3378,6 +3418,8 @@ export interface components {
             /** Format: date-time */
             ended_at: string | null;
             id: string;
+            /** @description Further words by which the person says to be known. They are not proved. */
+            identifiers: components["schemas"]["PersonIdentifier"][];
             /**
              * @description The last four are messages to the operator.
              * @enum {string}
@@ -3414,6 +3456,8 @@ export interface components {
             due_at: string;
             /** Format: date-time */
             extended_at: string | null;
+            /** @description The identifiers were found to be the person's, and searched by. */
+            identified: boolean;
             /** @description Of a refusal or an extension; the person was told. */
             reason?: string;
             /**
@@ -3428,6 +3472,7 @@ export interface components {
         };
         RestrictInBody: {
             address: string;
+            identifiers?: components["schemas"]["PersonIdentifier"][];
             /** @description False lifts the restriction. */
             on: boolean;
         };
@@ -8126,6 +8171,68 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-identifying-attributes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentifyingAttributes"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-identifying-attributes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdentifyingAttributes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdentifyingAttributes"];
+                };
             };
             /** @description Error */
             default: {

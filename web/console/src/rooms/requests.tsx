@@ -124,6 +124,13 @@ function Case({ of, close }: { of: Row; close: () => void }) {
           {t.requests.says(data.note)}
         </Text>
       )}
+      {data.identifiers.length > 0 && (
+        <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
+          {t.requests.knownBy(
+            data.identifiers.map((i) => `${i.value} (${t.subject.sorts[i.is]})`).join(', '),
+          )}
+        </Text>
+      )}
       {data.told.length > 0 && (
         <Block title={t.requests.told}>
           <Stack gap={4}>
@@ -158,12 +165,16 @@ function Case({ of, close }: { of: Row; close: () => void }) {
 
 type Verdict = 'accept' | 'refuse' | 'extend';
 
+/** Whether there are words of which somebody must say that they are the person's. */
+const claims = (of: Row, v: Verdict) => v === 'accept' && of.identifiers.length > 0 && of.source === 'person';
+
 function Decide({ of, share, close }: { of: Row; share: Share; close: () => void }) {
   const [verdict, setVerdict] = useState<Verdict>('accept');
   const [reason, setReason] = useState('');
   const [field, setField] = useState('name');
   const [value, setValue] = useState('');
   const [away, setAway] = useState(false);
+  const [theirs, setTheirs] = useState(false);
   const [tried, setTried] = useState(false);
   const inquiry = of.law === 'none';
   const wants = verdict !== 'accept' || inquiry;
@@ -183,6 +194,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
           reason: wants ? reason.trim() : undefined,
           field: corrects ? field : undefined,
           value: corrects ? value.trim() : undefined,
+          identified: theirs,
           keep_away: verdict === 'accept' && of.kind === 'erasure' && away,
         };
         return must(api.POST('/v1/requests/{id}/decide', { params: { path: { id: of.id } }, body })).then(
@@ -238,6 +250,14 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
             error={tried && !value.trim() ? t.subject.needValue : null}
           />
         </Group>
+      )}
+      {claims(of, verdict) && (
+        <Checkbox
+          label={t.requests.theirs}
+          description={t.requests.theirsHelp}
+          checked={theirs}
+          onChange={(e) => setTheirs(e.currentTarget.checked)}
+        />
       )}
       {verdict === 'accept' && of.kind === 'erasure' && (
         <Checkbox

@@ -35,6 +35,7 @@ import { saveAs } from '../parts/reader';
 import { type Column, DataTable } from '../parts/table';
 import { t } from '../texts';
 import { Holds } from './holds';
+import { Attributes, Fold, given, KnownBy, type Who, type Words } from './known-by';
 import { Requests } from './requests';
 import css from './subject.module.css';
 import { Told } from './told';
@@ -100,10 +101,11 @@ export function SubjectRoom() {
 function Person() {
   const [address, setAddress] = useState('');
   const [tried, setTried] = useState(false);
+  const [more, setMore] = useState<Words>({});
   const [certificate, setCertificate] = useState<{ of: string; value: Certificate } | null>(null);
   const bad = !/^[^\s@]+@[^\s@]+$/.test(address.trim());
   const find = useMutation({
-    mutationFn: (a: string) => must(api.POST('/v1/subjects/find', { body: { address: a } })),
+    mutationFn: (who: Who) => must(api.POST('/v1/subjects/find', { body: who })),
   });
   return (
     <Stack gap="lg">
@@ -113,7 +115,7 @@ function Person() {
           e.preventDefault();
           setTried(true);
           setCertificate(null);
-          if (!bad) find.mutate(address.trim());
+          if (!bad) find.mutate({ address: address.trim(), identifiers: given(more) });
         }}
       >
         <div className={css.search}>
@@ -131,6 +133,20 @@ function Person() {
             {t.subject.find}
           </Button>
         </div>
+        <Fold label={t.subject.more}>
+          <Text size="sm" c="dimmed" mb="sm">
+            {t.subject.moreText}
+          </Text>
+          <KnownBy value={more} change={setMore} />
+          <Button
+            variant="default"
+            size="compact-sm"
+            mt="sm"
+            onClick={() => openForm(t.subject.attributes, (close) => <Attributes close={close} />)}
+          >
+            {t.subject.attributes}
+          </Button>
+        </Fold>
       </form>
       {certificate ? (
         <CertificateView of={certificate.of} value={certificate.value} />
@@ -140,10 +156,10 @@ function Person() {
         <ProblemNote error={find.error} />
       ) : find.data ? (
         <Found
-          address={find.variables}
+          who={find.variables}
           findings={find.data.findings ?? []}
           erased={(value) => {
-            setCertificate({ of: find.variables, value });
+            setCertificate({ of: find.variables.address, value });
             find.reset();
             queryClient.invalidateQueries();
           }}
@@ -157,19 +173,20 @@ function Person() {
   );
 }
 
-type FoundProps = { address: string; findings: Finding[]; erased: (certificate: Certificate) => void };
+type FoundProps = { who: Who; findings: Finding[]; erased: (certificate: Certificate) => void };
 
-function Found({ address, findings, erased }: FoundProps) {
+function Found({ who, findings, erased }: FoundProps) {
+  const address = who.address;
   const hand = useMutation({
     mutationFn: async () => {
-      saveAs(await bytes('/v1/subjects/archive', undefined, { address }), 'subject-archive.zip');
+      saveAs(await bytes('/v1/subjects/archive', undefined, who), 'subject-archive.zip');
       tell(t.subject.exported);
     },
   });
   const erase = () =>
     openForm(t.subject.eraseTitle(address), (close) => (
       <EraseForm
-        address={address}
+        who={who}
         close={close}
         erased={(value) => {
           close();
@@ -201,10 +218,10 @@ function Found({ address, findings, erased }: FoundProps) {
             >
               {t.subject.export}
             </Button>
-            <Button variant="default" leftSection={<IconPencil size={16} />} onClick={() => correct(address)}>
+            <Button variant="default" leftSection={<IconPencil size={16} />} onClick={() => correct(who)}>
               {t.subject.correct}
             </Button>
-            <Button variant="default" leftSection={<IconLock size={16} />} onClick={() => restrict(address)}>
+            <Button variant="default" leftSection={<IconLock size={16} />} onClick={() => restrict(who)}>
               {t.subject.restrict}
             </Button>
             <Button color="red" leftSection={<IconUserX size={16} />} onClick={erase}>
@@ -224,14 +241,14 @@ function Found({ address, findings, erased }: FoundProps) {
   );
 }
 
-function restrict(address: string) {
+function restrict(who: Who) {
   const set = async (on: boolean) => {
-    const { count: n } = await must(api.POST('/v1/subjects/restrict', { body: { address, on } }));
+    const { count: n } = await must(api.POST('/v1/subjects/restrict', { body: { ...who, on } }));
     tell(on ? t.subject.restricted(n) : t.subject.lifted(n));
     await queryClient.invalidateQueries({ queryKey: ['suppressions'] });
   };
   ask({
-    title: t.subject.restrictTitle(address),
+    title: t.subject.restrictTitle(who.address),
     text: t.subject.restrictText,
     confirm: t.subject.restrict,
     act: () => set(true),
@@ -239,10 +256,10 @@ function restrict(address: string) {
   });
 }
 
-const correct = (address: string) =>
-  openForm(t.subject.correctTitle(address), (close) => <CorrectForm address={address} close={close} />);
+const correct = (who: Who) =>
+  openForm(t.subject.correctTitle(who.address), (close) => <CorrectForm who={who} close={close} />);
 
-function CorrectForm({ address, close }: { address: string; close: () => void }) {
+function CorrectForm({ who, close }: { who: Who; close: () => void }) {
   const [field, setField] = useState('name');
   const [value, setValue] = useState('');
   const [tried, setTried] = useState(false);
@@ -253,7 +270,7 @@ function CorrectForm({ address, close }: { address: string; close: () => void })
       onSubmit={() => {
         setTried(true);
         if (!value.trim()) return false;
-        const body = { address, field, value: value.trim() };
+        const body = { ...who, field, value: value.trim() };
         return must(api.POST('/v1/subjects/correct', { body })).then(({ count: n }) => {
           close();
           tell(t.subject.corrected(n));
@@ -280,9 +297,10 @@ function CorrectForm({ address, close }: { address: string; close: () => void })
 
 const reasons = Object.entries(t.subject.reasons).map(([value, label]) => ({ value, label }));
 
-type EraseProps = { address: string; close: () => void; erased: (certificate: Certificate) => void };
+type EraseProps = { who: Who; close: () => void; erased: (certificate: Certificate) => void };
 
-function EraseForm({ address, close, erased }: EraseProps) {
+function EraseForm({ who, close, erased }: EraseProps) {
+  const address = who.address;
   const [reason, setReason] = useState('art17');
   const [away, setAway] = useState(false);
   const [again, setAgain] = useState('');
@@ -298,7 +316,7 @@ function EraseForm({ address, close, erased }: EraseProps) {
         setTried(true);
         if (differs) return false;
         setBusy(true);
-        return must(api.POST('/v1/subjects/erase', { body: { address, reason, keep_away: away } }))
+        return must(api.POST('/v1/subjects/erase', { body: { ...who, reason, keep_away: away } }))
           .then((certificate) => {
             erased(certificate as Certificate);
             tell(t.subject.erased(address));
