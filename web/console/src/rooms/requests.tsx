@@ -165,8 +165,20 @@ function Case({ of, close }: { of: Row; close: () => void }) {
 
 type Verdict = 'accept' | 'refuse' | 'extend';
 
-/** Whether there are words of which somebody must say that they are the person's. */
-const claims = (of: Row, v: Verdict) => v === 'accept' && of.identifiers.length > 0 && of.source === 'person';
+type TheirsProps = { of: Row; verdict: Verdict; value: boolean; change: (theirs: boolean) => void };
+
+/** Somebody must say whether the words that a person gave are that person's. */
+function Theirs({ of, verdict, value, change }: TheirsProps) {
+  if (verdict !== 'accept' || of.identifiers.length === 0 || of.source !== 'person') return null;
+  return (
+    <Checkbox
+      label={t.requests.theirs}
+      description={t.requests.theirsHelp}
+      checked={value}
+      onChange={(e) => change(e.currentTarget.checked)}
+    />
+  );
+}
 
 function Decide({ of, share, close }: { of: Row; share: Share; close: () => void }) {
   const [verdict, setVerdict] = useState<Verdict>('accept');
@@ -251,14 +263,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
           />
         </Group>
       )}
-      {claims(of, verdict) && (
-        <Checkbox
-          label={t.requests.theirs}
-          description={t.requests.theirsHelp}
-          checked={theirs}
-          onChange={(e) => setTheirs(e.currentTarget.checked)}
-        />
-      )}
+      <Theirs of={of} verdict={verdict} value={theirs} change={setTheirs} />
       {verdict === 'accept' && of.kind === 'erasure' && (
         <Checkbox
           label={t.subject.keepAway}
