@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -411,4 +410,6 @@ type leaver struct {
 // Flush implements http.Flusher.
 func (l leaver) Flush() { l.leave() }
 
-func bodyHash(body string) [32]byte { return sha256.Sum256([]byte(body)) }
+func bodyHash(body string) [32]byte {
+	return said(httptest.NewRequest(http.MethodPost, "/v1/users", nil), []byte(body))
+}
