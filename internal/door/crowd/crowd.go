@@ -1,7 +1,7 @@
 // Package crowd bounds who comes in at a listener. It promises that no more than
 // so many connections are open at once, and from one address no more than its
-// share, so that one caller cannot take every place. What callers may say is left
-// to who answers them; the mail doors, which answer whom they turn away and know
+// share, so that one caller cannot take every place, and says for all doors what
+// counts as one address. What callers may say is left to who answers them; the mail doors, which answer whom they turn away and know
 // proxies, count for themselves.
 package crowd
 
@@ -63,11 +63,22 @@ func (l *Listener) caller(c net.Conn) (netip.Prefix, bool) {
 			return netip.Prefix{}, false
 		}
 	}
+	return Network(ip), true
+}
+
+// Network is what limits count as one address: an IPv4 address, an IPv6 /64,
+// because a /64 is what one host may freely choose from.
+func Network(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := 32
 	if ip.Is6() {
 		bits = 64
 	}
-	return netip.PrefixFrom(ip, bits).Masked(), true
+	p, err := ip.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 func (l *Listener) enter(from netip.Prefix, counted bool) bool {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/observe"
 	"mailvow/internal/base/service"
+	"mailvow/internal/door/crowd"
 )
 
 // frame puts around the operations what holds for all of them, outermost first.
@@ -91,7 +93,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // HostCheck answers 421 to every request whose Host is not one of the names
 // (without port), so that a foreign name bound to our address reaches nothing
-// (DNS rebinding). Every HTTP listener of the house stands behind it.
+// (DNS rebinding). API, console and pages stand behind it.
 func HostCheck(names []string, next http.Handler) http.Handler {
 	lower := make([]string, len(names))
 	for i, n := range names {
@@ -181,7 +183,15 @@ func askerOf(r *http.Request) string {
 	case who.Session != 0:
 		return who.Session.String()
 	}
-	return requestOf(r.Context()).peer
+	return networkOf(requestOf(r.Context()).peer)
+}
+
+// networkOf is what counts as one address where somebody is nobody yet.
+func networkOf(peer string) string {
+	if ip, err := netip.ParseAddr(peer); err == nil {
+		return crowd.Network(ip).String()
+	}
+	return peer
 }
 
 func peerOf(r *http.Request) string {

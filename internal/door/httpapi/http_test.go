@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -157,6 +158,21 @@ func TestGuessing(t *testing.T) {
 	for i := range 12 {
 		r := b.call("POST", "/v1/session", `{"email":"owner@acme.example","password":"wrong wrong wrong"}`, func(r *http.Request) {
 			r.RemoteAddr = "192.0.2." + string(rune('1'+i%9)) + ":1234"
+		})
+		if want := map[bool]int{true: 401, false: 429}[i < 10]; r.Code != want {
+			t.Errorf("attempt %d: %d, want %d", i+1, r.Code, want)
+		}
+	}
+}
+
+// TestGuessingFromOneNetwork: who has an IPv6 /64 to choose from is one address.
+func TestGuessingFromOneNetwork(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 12 {
+		n := strconv.Itoa(i)
+		r := b.call("POST", "/v1/session", `{"email":"nobody`+n+`@acme.example","password":"wrong wrong wrong"}`, func(r *http.Request) {
+			r.RemoteAddr = "[2001:db8:1:2::" + n + "]:1234"
 		})
 		if want := map[bool]int{true: 401, false: 429}[i < 10]; r.Code != want {
 			t.Errorf("attempt %d: %d, want %d", i+1, r.Code, want)

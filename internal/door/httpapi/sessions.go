@@ -12,10 +12,10 @@ import (
 	"mailvow/internal/protect/access"
 )
 
-// cookieName: with TLS the browser itself holds that the cookie is ours alone.
 // SessionCookie is the name of the console's cookie; it is the only one.
 func SessionCookie(secure bool) string { return cookieName(secure) }
 
+// cookieName: with TLS the browser itself holds that the cookie is ours alone.
 func cookieName(secure bool) string {
 	if secure {
 		return "__Host-mailvow_session"
@@ -108,7 +108,8 @@ func (a *API) signIn(ctx context.Context, _ Asker, in *signIn) (*sessionOut, err
 	return out, nil
 }
 
-// byPassword bounds the attempts per account and per address; the password's
+// byPassword bounds the attempts per account and per address, of which an IPv6
+// /64 is one; the password's
 // hash is dear on purpose.
 func (a *API) byPassword(ctx context.Context, email, password string) (string, access.Principal, error) {
 	to, err := address.Parse(email)
@@ -117,7 +118,7 @@ func (a *API) byPassword(ctx context.Context, email, password string) (string, a
 		return "", access.Principal{}, fault.Field("email", text)
 	}
 	now := a.parts.Clock.Now()
-	for _, asker := range []string{"from " + requestOf(ctx).peer, "for " + to.Canonical()} {
+	for _, asker := range []string{"from " + networkOf(requestOf(ctx).peer), "for " + to.Canonical()} {
 		if !a.signIns.take(http.Header{}, asker, now) {
 			return "", access.Principal{}, fault.New(fault.Exhausted, "Too many attempts to sign in. Wait a minute, or ask for a one-time link.")
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mailvow/internal/base/clock"
+	"mailvow/internal/door/crowd"
 )
 
 // Five requests at once from one network and then one in ten minutes, and from
@@ -40,10 +41,8 @@ func (p *limits) may(peer string) bool {
 	if host, _, err := net.SplitHostPort(peer); err == nil {
 		key = host
 	}
-	if a, err := netip.ParseAddr(key); err == nil && a.Unmap().Is6() {
-		if n, err := a.WithZone("").Prefix(64); err == nil {
-			key = n.String()
-		}
+	if a, err := netip.ParseAddr(key); err == nil {
+		key = crowd.Network(a).String()
 	}
 	now := p.clock.Now()
 	p.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mailvow/internal/base/clock"
+	"mailvow/internal/door/crowd"
 )
 
 // callers remembers the addresses that connect, at most so many; who has an open
@@ -37,21 +38,6 @@ type caller struct {
 
 func newCallers(l Limits, c clock.Clock, r *refusals) *callers {
 	return &callers{limits: l, clock: c, refusals: r, byAddr: map[netip.Prefix]*list.Element{}, recent: list.New()}
-}
-
-// keyOf is what limits count as one address: an IPv4 address, an IPv6 /64,
-// because a /64 is what one host may freely choose from.
-func keyOf(ip netip.Addr) netip.Prefix {
-	ip = ip.Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // enter takes a place in the total; false when there is none.
@@ -102,7 +88,7 @@ func (cs *callers) meet(ip netip.Addr, exempt bool) (c *caller, because Reason, 
 }
 
 func (cs *callers) find(ip netip.Addr, exempt bool) *caller {
-	key := keyOf(ip)
+	key := crowd.Network(ip)
 	if e, ok := cs.byAddr[key]; ok {
 		cs.recent.MoveToFront(e)
 		return e.Value.(*caller)
