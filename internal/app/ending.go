@@ -55,16 +55,8 @@ func (h *House) afterEnding(ctx context.Context) error {
 // ownersOf are the people whom a contract's end concerns.
 func (h *House) ownersOf(ctx context.Context, of ids.Tenant) ([]address.Address, error) {
 	const most = 20
-	var list []address.Address
-	err := eachPage(func(u access.User) int64 { return int64(u.ID) }, func(before int64, limit int) ([]access.User, error) {
-		return h.access.Users(ctx, scope.Tenant(of), ids.User(before), limit)
-	}, func(u access.User) error {
-		if u.Role == access.Owner && u.State == access.UserActive && len(list) < most {
-			list = append(list, u.Email)
-		}
-		return nil
-	})
-	return list, err
+	list, err := h.answering(ctx, of, access.Owner)
+	return list[:min(len(list), most)], err
 }
 
 // postEnding mails an owner as the platform.

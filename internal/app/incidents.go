@@ -42,18 +42,7 @@ const incidentsEvery = 15 * time.Second
 // answerFor gives whom a customer's notice of a breach goes to: those who answer for
 // the account.
 func (h *House) answerFor(ctx context.Context, t ids.Tenant) ([]address.Address, error) {
-	var list []address.Address
-	for before := ids.User(1<<63 - 1); ; {
-		page, err := h.access.Users(ctx, scope.Tenant(t), before, 200)
-		if err != nil || len(page) == 0 {
-			return list, err
-		}
-		for _, u := range page {
-			if before = u.ID; u.State == access.UserActive && slices.Contains([]access.Role{access.Operator, access.Owner, access.Admin}, u.Role) {
-				list = append(list, u.Email)
-			}
-		}
-	}
+	return h.answering(ctx, t, access.Operator, access.Owner, access.Admin)
 }
 
 // postNotice mails a customer as the platform, from security@ this server.

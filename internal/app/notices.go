@@ -41,12 +41,10 @@ func (h *House) openNotices() {
 
 // accountContacts are an account's active owners and admins.
 func (h *House) accountContacts(ctx context.Context, of ids.Tenant) ([]notice.Contact, error) {
-	users, err := h.access.Users(ctx, scope.Tenant(of), 1<<63-1, 200)
+	people, err := h.peopleOf(ctx, of, access.Owner, access.Admin)
 	var list []notice.Contact
-	for _, u := range users {
-		if u.State == access.UserActive && (u.Role == access.Owner || u.Role == access.Admin) {
-			list = append(list, notice.Contact{User: u.ID, Address: u.Email, Owner: u.Role == access.Owner})
-		}
+	for _, u := range people {
+		list = append(list, notice.Contact{User: u.ID, Address: u.Email, Owner: u.Role == access.Owner})
 	}
 	return list, err
 }

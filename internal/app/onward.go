@@ -102,16 +102,13 @@ func (h *House) tellEndpoint(ctx context.Context, to onward.Endpoint, id string,
 
 // remindOfNotices mails a customer's owners that endpoints have not acknowledged.
 func (h *House) remindOfNotices(ctx context.Context, t ids.Tenant, late int) error {
-	users, err := h.access.Users(ctx, scope.Tenant(t), 1<<63-1, 200)
+	owners, err := h.answering(ctx, t, access.Owner)
 	if err != nil {
 		return err
 	}
-	for _, u := range users {
-		if u.Role != access.Owner || u.State != access.UserActive {
-			continue
-		}
+	for _, to := range owners {
 		err := h.postLetter(ctx, request.Letter{
-			To: u.Email, Subject: "Endpoints have not acknowledged what became of a person's data",
+			To: to, Subject: "Endpoints have not acknowledged what became of a person's data",
 			Text: fmt.Sprintf(`Endpoints of yours got data of persons who asked for their rights. %d of
 the events that tell them so were not acknowledged within a week. The law wants
 them told (GDPR Art. 17(2), 19).

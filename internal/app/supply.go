@@ -220,19 +220,12 @@ func (h *House) tellCustomer(ctx context.Context, to ids.Tenant, l supply.Letter
 	if h.intake == nil {
 		return fault.New(fault.Unavailable, "The road of mail is not open yet.")
 	}
-	var failed []error
-	for before := ids.User(1<<63 - 1); ; {
-		page, err := h.access.Users(ctx, scope.Tenant(to), before, 200)
-		if err != nil || len(page) == 0 {
-			return errors.Join(append(failed, err)...)
-		}
-		for _, u := range page {
-			if before = u.ID; u.State != access.UserActive || u.Role != access.Owner && u.Role != access.Admin {
-				continue
-			}
-			failed = append(failed, h.postAs(ctx, "privacy", "Privacy", request.Letter{To: u.Email, Subject: l.Subject, Text: l.Text}))
-		}
+	people, err := h.answering(ctx, to, access.Owner, access.Admin)
+	failed := []error{err}
+	for _, a := range people {
+		failed = append(failed, h.postAs(ctx, "privacy", "Privacy", request.Letter{To: a, Subject: l.Subject, Text: l.Text}))
 	}
+	return errors.Join(failed...)
 }
 
 // subProcessors are those of the register, for documents: who gets data, and who is
