@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -116,18 +117,15 @@ type attestationFile struct {
 }
 
 // Run writes the file.
-func (c *attestationFile) Run(ctx context.Context, t *Terminal) (err error) {
+func (c *attestationFile) Run(ctx context.Context, t *Terminal) error {
 	f, err := call(ctx, t, &c.where, admin.AttestationFile, admin.AttestationRef{ID: c.ID})
 	if err != nil {
 		return err
 	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	_, err = w.Write(f.Content)
-	return fault.Wrap(err, "write the file")
+	return t.output(c.Out, func(w io.Writer) error {
+		_, err := w.Write(f.Content)
+		return fault.Wrap(err, "write the file")
+	})
 }
 
 type attestationWithdraw struct {
@@ -311,17 +309,8 @@ type lawfulExport struct {
 }
 
 // Run takes data out.
-func (c *lawfulExport) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.LawfulExport, admin.AuthorityExport{Case: c.Case, Customer: c.Customer, Address: c.Address}, w)
+func (c *lawfulExport) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.LawfulExport, admin.AuthorityExport{Case: c.Case, Customer: c.Customer, Address: c.Address}, c.Out)
 }
 
 type lawfulReport struct {

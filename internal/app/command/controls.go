@@ -134,19 +134,6 @@ type controlsExport struct {
 }
 
 // Run writes the file.
-func (c *controlsExport) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	name := c.OSCAL
-	if name == "-" {
-		name = ""
-	}
-	w, done, err := t.output(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.ControlsExport, struct{}{}, w)
+func (c *controlsExport) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.ControlsExport, struct{}{}, c.OSCAL)
 }

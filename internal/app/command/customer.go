@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"mailvow/internal/base/ids"
@@ -150,17 +149,8 @@ type customerExport struct {
 }
 
 // Run writes the archive.
-func (c *customerExport) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.CustomerExport, admin.CustomerRef{Customer: c.ID, Category: c.Category}, w)
+func (c *customerExport) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.CustomerExport, admin.CustomerRef{Customer: c.ID, Category: c.Category}, c.Out)
 }
 
 type customerKept struct {
@@ -169,15 +159,6 @@ type customerKept struct {
 }
 
 // Run writes what a law keeps.
-func (c *customerKept) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.CustomerKept, admin.CustomerRef{Customer: c.ID}, w)
+func (c *customerKept) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.CustomerKept, admin.CustomerRef{Customer: c.ID}, c.Out)
 }

@@ -275,7 +275,7 @@ type evidenceExport struct {
 }
 
 // Run reads the log's folder beside the server.
-func (c *evidenceExport) Run(ctx context.Context, t *Terminal) (err error) {
+func (c *evidenceExport) Run(ctx context.Context, t *Terminal) error {
 	dir, err := c.folder(t)
 	if err != nil {
 		return err
@@ -284,16 +284,7 @@ func (c *evidenceExport) Run(ctx context.Context, t *Terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	w := t.Out
-	if c.Out != "" {
-		f, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", c.Out, errors.Unwrap(err)))
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		w = f
-	}
-	return r.Export(ctx, w)
+	return t.output(c.Out, func(w io.Writer) error { return r.Export(ctx, w) })
 }
 
 type evidenceBundle struct {
@@ -303,21 +294,8 @@ type evidenceBundle struct {
 }
 
 // Run asks the server for a bundle.
-func (c *evidenceBundle) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	name := c.Out
-	if name == "-" {
-		name = ""
-	}
-	w, done, err := t.output(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.EvidenceBundle, admin.BundleOf{Customer: c.Customer}, w)
+func (c *evidenceBundle) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.EvidenceBundle, admin.BundleOf{Customer: c.Customer}, c.Out)
 }
 
 // isBundle looks at a file's beginning; a folder is none.

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -103,17 +102,8 @@ type holdRead struct {
 }
 
 // Run writes what a hold keeps.
-func (c *holdRead) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.HoldRead, admin.HoldRef{ID: c.ID}, w)
+func (c *holdRead) Run(ctx context.Context, t *Terminal) error {
+	return save(ctx, t, &c.where, admin.HoldRead, admin.HoldRef{ID: c.ID}, c.Out)
 }
 
 type holdReview struct {

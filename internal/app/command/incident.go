@@ -110,16 +110,7 @@ func (c *incidentScope) Run(ctx context.Context, t *Terminal) error {
 }
 
 func (c *incidentScope) list(ctx context.Context, t *Terminal, s incident.Selector) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return admin.Stream(ctx, server, admin.IncidentPersons, admin.PersonsOf{Selector: s, Recipient: c.Recipient}, w)
+	return save(ctx, t, &c.where, admin.IncidentPersons, admin.PersonsOf{Selector: s, Recipient: c.Recipient}, c.Out)
 }
 
 func (c *incidentScope) print(t *Terminal, found *admin.ScopeOfReads) error {

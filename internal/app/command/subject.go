@@ -124,16 +124,7 @@ type subjectExport struct {
 }
 
 // Run writes the copy.
-func (c *subjectExport) Run(ctx context.Context, t *Terminal) (err error) {
-	server, err := c.server(t)
-	if err != nil {
-		return err
-	}
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
+func (c *subjectExport) Run(ctx context.Context, t *Terminal) error {
 	format := subject.Lines
 	switch {
 	case c.Text:
@@ -141,19 +132,33 @@ func (c *subjectExport) Run(ctx context.Context, t *Terminal) (err error) {
 	case c.Zip, strings.HasSuffix(c.Out, ".zip"):
 		format = subject.Zip
 	}
-	return admin.Stream(ctx, server, admin.SubjectExport, admin.SubjectExportOf{SubjectRef: c.ref(), Format: format}, w)
+	return save(ctx, t, &c.where, admin.SubjectExport, admin.SubjectExportOf{SubjectRef: c.ref(), Format: format}, c.Out)
 }
 
-// output is a new file, for its owner alone, or standard output.
-func (t *Terminal) output(name string) (io.Writer, func() error, error) {
-	if name == "" {
-		return t.Out, func() error { return nil }, nil
+// output has something written to a new file, for its owner alone, or without a
+// name, and with the name -, to standard output. A file that could not be written
+// whole goes again.
+func (t *Terminal) output(name string, write func(io.Writer) error) error {
+	if name == "" || name == "-" {
+		return write(t.Out)
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, nil, fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", name, errors.Unwrap(err)))
+		return fault.Because(fault.Invalid, err, fmt.Sprintf("%s cannot be written: %v.", name, errors.Unwrap(err)))
 	}
-	return f, f.Close, nil
+	if err = errors.Join(write(f), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
+// save writes the stream with which the running server answers.
+func save[In, Out any](ctx context.Context, t *Terminal, w *where, op admin.Op[In, Out], in In, name string) error {
+	server, err := w.server(t)
+	if err != nil {
+		return err
+	}
+	return t.output(name, func(out io.Writer) error { return admin.Stream(ctx, server, op, in, out) })
 }
 
 type subjectCorrect struct {
@@ -209,16 +214,13 @@ type subjectErase struct {
 }
 
 // Run erases and prints the certificate, which is JSON.
-func (c *subjectErase) Run(ctx context.Context, t *Terminal) (err error) {
-	w, done, err := t.output(c.Out)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	erased, err := call(ctx, t, &c.where, admin.SubjectErase, admin.Erasure{SubjectRef: c.ref(), Reason: c.Reason, KeepAway: c.KeepAway})
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, strings.TrimSuffix(erased.Certificate, "\n")+"\n")
-	return fault.Wrap(err, "write the certificate")
+func (c *subjectErase) Run(ctx context.Context, t *Terminal) error {
+	return t.output(c.Out, func(w io.Writer) error {
+		erased, err := call(ctx, t, &c.where, admin.SubjectErase, admin.Erasure{SubjectRef: c.ref(), Reason: c.Reason, KeepAway: c.KeepAway})
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(w, strings.TrimSuffix(erased.Certificate, "\n")+"\n")
+		return fault.Wrap(err, "write the certificate")
+	})
 }
