@@ -143,6 +143,9 @@ func (m *mailDesk) Mail(ctx context.Context, t *smtpserver.Transaction) *reply.R
 		return nil
 	}
 	if err := m.senders.MaySend(ctx, t.Identity.Tenant, t.Sender); err != nil {
+		if fault.KindOf(err).Temporary() {
+			return m.tryLater("ask who may send", err)
+		}
 		r := replyOf(err)
 		return &r
 	}

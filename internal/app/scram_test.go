@@ -1,8 +1,14 @@
 package app
 
 import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
 	"testing"
 
+	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/door/smtpserver"
@@ -34,4 +40,22 @@ func TestScramMovesLastUsed(t *testing.T) {
 	if who, r := desk.Proved(t.Context(), &smtpserver.Peer{}, c.Username); r == nil || r.Code != 535 || who != (smtpserver.Identity{}) {
 		t.Errorf("a removed credential is %v, %v", who, r)
 	}
+
+	// When nobody can say who may send, the peer hears that it may try again, and
+	// the operator why.
+	var log strings.Builder
+	desk.log, desk.floors, desk.senders = slog.New(slog.NewTextHandler(&log, nil)), h.floors(), lost{}
+	sender, err := address.Parse("ann@acme.example")
+	must(t, err)
+	mail := &smtpserver.Transaction{Peer: smtpserver.Peer{Role: smtpserver.Submission, IP: netip.MustParseAddr("127.0.0.1")}, Sender: sender}
+	if r := desk.Mail(t.Context(), mail); r == nil || r.Code != 451 || !strings.Contains(log.String(), "the table of domains is damaged") {
+		t.Errorf("%v, logged %q", r, log.String())
+	}
+}
+
+// lost cannot say who may send.
+type lost struct{}
+
+func (lost) MaySend(context.Context, ids.Tenant, address.Address) error {
+	return fault.New(fault.Internal, "the table of domains is damaged")
 }
