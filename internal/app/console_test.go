@@ -52,6 +52,14 @@ func TestDevServesWhatTheConsoleReads(t *testing.T) {
 	if diff := cmp.Diff(want, overview.Start); diff != "" {
 		t.Error(diff)
 	}
+	foreign, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.HTTP+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign.Host = "evil.example"
+	if answer, err := http.DefaultClient.Do(foreign); err != nil || answer.StatusCode != http.StatusMisdirectedRequest || answer.Body.Close() != nil {
+		t.Errorf("the console under a foreign name: %v %v", answer, err)
+	}
 	controls := ask[[]struct{ ID, Says, Status string }](t, d, "GET", "/v1/controls", "")
 	if len(controls) < 40 || controls[0].Says == "" || controls[0].Status == "" {
 		t.Errorf("%d controls, the first %+v", len(controls), controls[:min(1, len(controls))])

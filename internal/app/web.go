@@ -235,7 +235,7 @@ func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux.Handle("/", rooms)
+	mux.Handle("/", httpapi.HostCheck(h.webHosts(), rooms))
 	for _, path := range []string{"/v1/", "/openapi.json", "/openapi.yaml", "/docs", "/docs/", "/evidence/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, api)
 	}
