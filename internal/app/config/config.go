@@ -127,8 +127,8 @@ type ACME struct {
 type SMTP struct {
 	MaxSize            limit.Bytes   `yaml:"max_size" doc:"The largest message." example:"50MiB"`
 	MaxRecipients      int           `yaml:"max_recipients" doc:"Recipients of one message." example:"1000"`
-	Connections        int           `yaml:"connections" doc:"Connections at once, over all doors." example:"2000"`
-	PerAddress         int           `yaml:"per_address" doc:"Connections at once from one address." example:"50"`
+	Connections        int           `yaml:"connections" doc:"Connections at once at each mail door." example:"2000"`
+	PerAddress         int           `yaml:"per_address" doc:"Connections at once from one address to each mail door." example:"50"`
 	PerMinute          int           `yaml:"per_minute" doc:"New connections a minute from one address." example:"300"`
 	MessagesPerMinute  int           `yaml:"messages_per_minute" doc:"New messages a minute from one address at the MX door. Who proved to be a customer is not counted." example:"6000"`
 	Proxies            []string      `yaml:"proxies" doc:"Networks of your own load balancers, which must speak the PROXY protocol." example:"10.0.0.0/24"`
