@@ -35,7 +35,7 @@ func (c cursors) open(list, mark string) (string, error) {
 			return position, nil
 		}
 	}
-	return "", fault.Field("query.cursor", "The cursor is not one that this list gave. Start again without it, and change no filter while Paging.")
+	return "", fault.Field("query.cursor", "The cursor is not one that this list gave. Start again without it, and change no filter while paging.")
 }
 
 func (c cursors) tag(list, position string) []byte {

@@ -272,6 +272,9 @@ func (a *API) resumeQueue(ctx context.Context, who Asker, in *pauseIn) (*queueRe
 	if err != nil {
 		return nil, err
 	}
+	if _, one := s.ID(); in.Body.Domain == "" && !one {
+		return nil, fault.Field("domain", "Say which pause to end: a domain, a customer, or both.")
+	}
 	list, err := a.parts.Queue.Pauses(ctx, s)
 	if err != nil {
 		return nil, err

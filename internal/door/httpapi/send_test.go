@@ -198,6 +198,9 @@ func TestQueueRoom(t *testing.T) {
 	if r := b.call("POST", "/v1/queue/retry", `{}`, owner); r.Code != 422 {
 		t.Errorf("an act on nothing: %d", r.Code)
 	}
+	if r := b.call("POST", "/v1/queue/resume", `{}`, b.as(t, 0, access.Operator)); r.Code != 422 {
+		t.Errorf("ending every customer's pause: %d %s", r.Code, r.Body)
+	}
 	if r := b.call("POST", "/v1/queue/pause", `{"reason":"everything"}`, b.as(t, 0, access.Operator)); r.Code != 422 {
 		t.Errorf("pausing everything by accident: %d", r.Code)
 	}
