@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/textproto"
@@ -15,8 +16,12 @@ import (
 	"time"
 )
 
-// patience is how long one conversation with a door may take.
-const patience = 20 * time.Second
+// patience is how long one conversation with a door may take, and maxSaid how much
+// the door may say in it.
+const (
+	patience = 20 * time.Second
+	maxSaid  = 256 << 10
+)
 
 func tlsConfig(host string, roots *x509.CertPool) *tls.Config {
 	return &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -100,7 +105,7 @@ func (a *auditor) smtp(ctx context.Context, dial func(context.Context) (net.Conn
 		return nil, err
 	}
 	_ = c.SetDeadline(a.Clock.Now().Add(patience)) // a connection that cannot be timed fails at the next step
-	s := &smtp{Conn: c, text: textproto.NewReader(bufio.NewReader(c))}
+	s := &smtp{Conn: c, text: textproto.NewReader(bufio.NewReader(io.LimitReader(c, maxSaid)))}
 	if _, s.banner, err = s.text.ReadResponse(220); err == nil {
 		var lines string
 		if lines, err = s.say(250, "EHLO auditor.invalid"); err == nil {
