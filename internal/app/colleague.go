@@ -9,6 +9,7 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/door/httpapi"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/policy"
@@ -46,11 +47,7 @@ func (h *House) staffForProbe(ctx context.Context) (probes.Colleague, func(), er
 		undo()
 		return probes.Colleague{}, nil, err
 	}
-	name := "mailvow_session"
-	if !h.Dev && h.Config.Listen.HTTPS != "" {
-		name = "__Host-mailvow_session"
-	}
-	return probes.Colleague{User: u.ID, Cookie: name + "=" + secret}, undo, nil
+	return probes.Colleague{User: u.ID, Cookie: httpapi.SessionCookie(h.secureCookies()) + "=" + secret}, undo, nil
 }
 
 const probeName = "Canary (probes of this server)"

@@ -21,7 +21,6 @@ type Holds interface {
 	Add(ctx context.Context, h hold.Hold, by evidence.Actor) (hold.Hold, error)
 	List(ctx context.Context, in scope.Scope, before ids.Hold, limit int) ([]hold.Hold, error)
 	Get(ctx context.Context, in scope.Scope, id ids.Hold) (hold.Hold, error)
-	Overdue(ctx context.Context, in scope.Scope) ([]hold.Hold, error)
 	Count(ctx context.Context, h hold.Hold) (int, error)
 	Review(ctx context.Context, in scope.Scope, id ids.Hold, next time.Time, by evidence.Actor) (hold.Hold, error)
 	Release(ctx context.Context, in scope.Scope, id ids.Hold, by evidence.Actor) (hold.Hold, error)
@@ -89,7 +88,7 @@ func (s *Server) holds(mux *http.ServeMux, p Parts) {
 		n, err := p.Holds.Count(ctx, h)
 		x := Hold{
 			ID: h.ID, Customer: h.Tenant, Kind: h.Kind, Of: h.Address.Text(), Case: h.Case, Ground: h.Ground, Note: h.Note, Owner: h.Owner,
-			Review: h.Review, Created: h.Created, Released: h.Released, Records: n,
+			Review: h.Review, Overdue: h.Overdue(p.Clock.Now()), Created: h.Created, Released: h.Released, Records: n,
 		}
 		if h.Message != 0 {
 			x.Of = h.Message.String()
@@ -110,20 +109,11 @@ func (s *Server) holds(mux *http.ServeMux, p Parts) {
 		if p.Holds == nil {
 			return nil, absent("holds")
 		}
-		late, err := p.Holds.Overdue(ctx, scopeOf(in.Customer))
-		if err != nil {
-			return nil, err
-		}
-		overdue := map[ids.Hold]bool{}
-		for _, h := range late {
-			overdue[h.ID] = true
-		}
 		list, err := p.Holds.List(ctx, scopeOf(in.Customer), 0, mostHolds)
 		out := make([]Hold, len(list))
 		for i, h := range list {
 			if err == nil {
 				out[i], err = one(ctx, h, nil)
-				out[i].Overdue = overdue[h.ID]
 			}
 		}
 		return out, err

@@ -1,3 +1,8 @@
+// Package pages is the door for people without an account: what links in mail
+// lead to, and the trust centre. It promises that a link acts by POST alone, that
+// its text is not kept by caches, sent on to other sites or indexed, and that a
+// stranger learns nothing from a link that is wrong. What is shown is given by the
+// products.
 package pages
 
 import (

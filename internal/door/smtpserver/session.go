@@ -31,7 +31,6 @@ type session struct {
 	because  Reason       // for bad
 	size     int64        // of the message so far
 
-	commands int
 	errors   int
 	failures int // of AUTH
 	messages int
@@ -209,7 +208,6 @@ func (s *session) lost(err error) {
 // command obeys one line.
 func (s *session) command(ctx context.Context, line []byte) {
 	c := smtp.ParseCommand(line)
-	s.commands++
 	switch c.Verb {
 	case smtp.Mail:
 		s.mail(ctx, c.Arg)
