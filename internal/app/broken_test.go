@@ -349,6 +349,9 @@ func keptBack(_ *testing.T, h *House) {
 	}
 }
 
+// patient lets a probe wait for what comes every few seconds.
+func patient(_ *testing.T, h *House) { h.probed.Patience = time.Minute }
+
 // TestProbesSeeWhatIsBroken breaks what each promise rests on: its probe fails.
 func TestProbesSeeWhatIsBroken(t *testing.T) {
 	long(t)
@@ -409,6 +412,8 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }
 		}, says: "waited 3s for the contract to end"},
 		{id: "mb-policy-changes", after: statement("create trigger lose before insert on account_notice begin select raise(ignore); end"), says: "no mail told of version 2"},
+		{id: "mb-policy-accept", after: statement("create trigger lose before update of accepted on account_notice begin select raise(ignore); end"), says: "no acceptance of version 2 is on record"},
+		{id: "mb-policy-accept", before: patient, after: statement("create trigger lose before insert on link_used begin select raise(ignore); end"), says: "the owner confirmed and is answered 410"},
 		{id: "ca-breach", after: silent, says: "a customer in scope got no notice"},
 		{id: "ca-breach", after: evasive, says: "lacks a part: likely consequences"},
 		{id: "ca-breach", after: tardy, says: "a notice was late"},

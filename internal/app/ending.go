@@ -105,7 +105,7 @@ func (h *House) leaverForProbe(ctx context.Context, word string) (probes.Leaver,
 		return l, err
 	}
 	owner := access.ForRole(t.ID, 0, 0, access.Owner)
-	scopes := []access.Scope{access.ScopeMessagesSend, access.ScopeMessagesRead, access.ScopeRoutesManage, access.ScopeContractEnd}
+	scopes := []access.Scope{access.ScopeMessagesSend, access.ScopeMessagesRead, access.ScopeRoutesManage, access.ScopeContractEnd, access.ScopePolicyManage}
 	if _, l.Token, err = h.access.AddToken(ctx, owner, t.ID, "probe", scopes, h.Clock.Now().Add(time.Hour)); err != nil {
 		return l, err
 	}

@@ -29,14 +29,14 @@ type Leaver struct {
 // the days that it would have, and then looks for it with everything in hand that
 // lies on this machine.
 func (s *Server) terminated(ctx context.Context) (pledge.Status, string, error) {
-	v, err := on(ctx, s, func(x *scene) (verdict, error) { return x.leaves(ctx, "") })
+	v, err := on(ctx, s, func(x *scene) (verdict, error) { return x.leaves(ctx, "", waives) })
 	return v.end(err)
 }
 
 // endsAtOnce does the same under a policy that deletes when the contract ends.
 func (s *Server) endsAtOnce(ctx context.Context) (pledge.Status, string, error) {
 	v, err := on(ctx, s, func(x *scene) (verdict, error) {
-		v, err := x.leaves(ctx, "termination: {delete: at once}")
+		v, err := x.leaves(ctx, "termination: {delete: at once}", orders)
 		if v.status == pledge.Kept {
 			v.evidence += "; hosted mailboxes, calendars and contacts do not exist yet: seen on what there is"
 		}
@@ -53,7 +53,25 @@ type stays struct {
 	keys    int
 }
 
-func (x *scene) leaves(ctx context.Context, terms string) (verdict, error) {
+// orders ends the contract as its owner does.
+func orders(ctx context.Context, y *scene, l Leaver) (verdict, error) {
+	return verdict{}, y.must(ctx, http.MethodPost, "/v1/termination", map[string]any{"confirm": l.Name}, nil)
+}
+
+// waives ends the contract, and then waives the days that the policy gives.
+func waives(ctx context.Context, y *scene, l Leaver) (verdict, error) {
+	if _, err := orders(ctx, y, l); err != nil {
+		return verdict{}, err
+	}
+	if v, err := y.closed(ctx); err != nil || v.status != "" {
+		return v, err
+	}
+	return verdict{}, y.must(ctx, http.MethodPost, "/v1/termination", map[string]any{"confirm": l.Name, "delete_at_once": true}, nil)
+}
+
+// leaves makes a customer with mail in the queue, lets it end the contract under some
+// terms, and looks for what is left of it.
+func (x *scene) leaves(ctx context.Context, terms string, end func(context.Context, *scene, Leaver) (verdict, error)) (verdict, error) {
 	l, err := x.Leaving(ctx, x.word)
 	if err != nil {
 		return verdict{}, fault.Wrap(err, "make a customer who leaves")
@@ -79,25 +97,15 @@ func (x *scene) leaves(ctx context.Context, terms string) (verdict, error) {
 	if err != nil || v.status != "" {
 		return v, err
 	}
-	order := map[string]any{"confirm": l.Name}
-	if err := y.must(ctx, http.MethodPost, "/v1/termination", order, nil); err != nil {
-		return verdict{}, err
-	}
-	if terms == "" {
-		if v, err := y.closed(ctx); err != nil || v.status != "" {
-			return v, err
-		}
-		order["delete_at_once"] = true
-		if err := y.must(ctx, http.MethodPost, "/v1/termination", order, nil); err != nil {
-			return verdict{}, err
-		}
+	if v, err := end(ctx, &y, l); err != nil || v.status != "" {
+		return v, err
 	}
 	return y.gone(ctx, was)
 }
 
 // fill leaves a message in the queue and fetches the export.
 func (x *scene) fill(ctx context.Context) (was stays, v verdict, err error) {
-	x.sink.refuse("451 4.3.0 later")
+	x.sink.refuseMail("451 4.3.0 later")
 	if was.message, err = x.submit(ctx, "submission", x.sender(), x.outward()); err != nil {
 		return was, v, err
 	}

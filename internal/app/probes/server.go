@@ -259,6 +259,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"cj-intake", s.boxes},
 		probe{"mb-dpo", s.officer},
 		probe{"mb-policy-changes", s.policyChanges},
+		probe{"mb-policy-accept", s.policyAccepted},
 	}
 }
 
