@@ -288,5 +288,5 @@ func durations(all []time.Duration) string {
 	for i, d := range all {
 		ms[i] = float64(d) / 1e6
 	}
-	return spread(ms, "%.0f") + " ms"
+	return spread(ms, "%.1f") + " ms"
 }

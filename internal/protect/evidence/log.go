@@ -131,8 +131,12 @@ func (l *Log) integrate(ctx context.Context) (int, error) {
 		}
 	}
 	rows, err := l.Staged.Staged(ctx, maxBatch)
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return 0, err
+	}
+	if len(rows) == 0 {
+		l.recent.sure = true
+		return 0, nil
 	}
 	leaves, err := l.parseRows(rows)
 	if err != nil {
@@ -162,6 +166,7 @@ func (l *Log) integrate(ctx context.Context) (int, error) {
 	if err := l.Staged.Remove(ctx, rowIDs(rows)); err != nil {
 		return 0, err
 	}
+	l.recent.sure = l.recent.sure || len(rows) < maxBatch
 	if len(added) > 0 {
 		close(l.changed)
 		l.changed = make(chan struct{})

@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/service"
+	"mailvow/internal/lab"
 )
 
 // TestPeaks compares our roots with those of x/mod at every size.
@@ -222,6 +223,40 @@ func TestRestoredRows(t *testing.T) {
 	}
 	if _, err := b.log.Reader().Find(t.Context(), ids.New[ids.Leaf](b.ids)); !fault.Is(err, fault.NotFound) {
 		t.Fatal(err)
+	}
+}
+
+// TestBusyLogLooksBackOnce: behind more leaves than memory holds, the rows that a
+// start found staged are looked for in the log, and those that come later are not,
+// unless they are older than any that is under way.
+func TestBusyLogLooksBackOnce(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) ids.Leaf { return ids.FirstAt[ids.Leaf](lab.Epoch.Add(d)) }
+	r := recent{from: maxRecent, old: at(0)}
+	for _, c := range []struct {
+		sure bool
+		row  time.Duration
+		want bool
+	}{
+		{false, 59 * time.Minute, true}, {false, 61 * time.Minute, false},
+		{true, time.Second, false}, {true, -59 * time.Second, false}, {true, -61 * time.Second, true},
+	} {
+		if r.sure = c.sure; r.suspect(at(c.row)) != c.want {
+			t.Errorf("%+v", c)
+		}
+	}
+	b := newBench(t)
+	if b.act(); b.integrate() != 1 || !b.log.recent.sure {
+		t.Error("after a short batch the sequencer still looks back")
+	}
+	if err := b.open(); err != nil {
+		t.Fatal(err)
+	}
+	for range maxBatch {
+		b.act()
+	}
+	if b.integrate() != maxBatch || b.log.recent.sure {
+		t.Error("behind a full batch there may be more that a start found")
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	// slack is how far the order of the log may differ from the order of ids:
 	// transactions that staged early and committed late, clocks that disagree.
 	slack = time.Hour
+	// late is how much older than what it remembers a row is that a running
+	// sequencer has no reason to expect.
+	late = time.Minute
 )
 
 // recent knows which leaves stand at the end of the log, so that a row whose
@@ -23,6 +26,18 @@ type recent struct {
 	at   map[ids.Leaf]int64
 	from int64    // every leaf from this index on is in at
 	old  ids.Leaf // the newest id seen among those before from, or thereabouts
+	sure bool     // what was staged at the start is gone: every removal since is known
+}
+
+// suspect reports that a row may stand before what is remembered.
+func (r *recent) suspect(id ids.Leaf) bool {
+	if r.from == 0 {
+		return false
+	}
+	if r.sure {
+		return id.Time().Add(late).Before(r.old.Time())
+	}
+	return id.Time().Add(-slack).Before(r.old.Time())
 }
 
 // loadRecent reads the last leaves: more than one batch.
@@ -63,7 +78,7 @@ func (r *recent) add(from int64, rows []Row) {
 func (r *recent) without(ctx context.Context, t Files, size int64, rows []Row) ([]Row, error) {
 	older := map[ids.Leaf]int64{}
 	for _, row := range rows {
-		if _, ok := r.at[row.ID]; !ok && r.from > 0 && row.ID.Time().Add(-slack).Before(r.old.Time()) {
+		if _, ok := r.at[row.ID]; !ok && r.suspect(row.ID) {
 			older[row.ID] = -1
 		}
 	}
