@@ -56,7 +56,8 @@ select coalesce(max(run), 0) from lookup_run where lookup = $1
 select count(*), coalesce(sum(entries), 0) from lookup_run where lookup = $1
 
 -- Newest run first. A block that may hold the hash begins at or before it; only
--- the last of those that begin before it, and all that begin with it, can. Twice,
+-- the last of those that begin before it, and all that begin with it, can. Where
+-- one hash fills several blocks these begin alike: the last has the largest id. Twice,
 -- because each database needs to be shown its way: SQLite has no lateral join and
 -- would start at the blocks without the cross join (32 ms instead of 1 for 45
 -- runs); PostgreSQL does not use the bound as one and reads every block (1 s).
@@ -71,7 +72,7 @@ order by r.run desc, b.id
 select b.run, b.id, b.entries
 from lookup_run r cross join lateral (
   (select x.run, x.id, x.entries from lookup_block x
-   where x.lookup = r.lookup and x.run = r.run and x.first < $2 order by x.lookup desc, x.run desc, x.first desc limit 1)
+   where x.lookup = r.lookup and x.run = r.run and x.first < $2 order by x.lookup desc, x.run desc, x.first desc, x.id desc limit 1)
   union all
   (select x.run, x.id, x.entries from lookup_block x where x.lookup = r.lookup and x.run = r.run and x.first = $2)
 ) b

@@ -118,6 +118,39 @@ func TestOneHashOverManyBlocks(t *testing.T) {
 	})
 }
 
+// TestHashBehindOneThatFillsBlocks: a domain that everybody writes to fills many
+// blocks of a run; what comes behind it in the last of them is found, also after
+// one of the others was written again.
+func TestHashBehindOneThatFillsBlocks(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, []db.Schema{lookup.Schema}, func(t *testing.T, d *db.DB) {
+		i := openIndex(t, d)
+		many, one := lookup.Hash{1}, lookup.Hash{2}
+		const n = 60_000
+		entries := make([]lookup.Entry, n)
+		for k := range entries {
+			entries[k] = lookup.Entry{Hash: many, Node: 1, Seq: int64(k + 1)}
+		}
+		entries[n/2].Hash = one
+		must(t, i.Add(t.Context(), entries, map[int]int64{1: n}))
+		must(t, i.Flush(t.Context()))
+		for _, removed := range []int64{0, 1, 2, 3} {
+			if removed > 0 {
+				gone, err := i.RemoveAt(t.Context(), many, lookup.Position{Node: 1, Seq: removed})
+				must(t, err)
+				if gone != 1 {
+					t.Fatalf("%d entries went", gone)
+				}
+			}
+			found, err := i.Find(t.Context(), one, lookup.Bounds{})
+			must(t, err)
+			if len(found) != 1 || found[0].Seq != n/2+1 {
+				t.Fatalf("after %d removals: %v", removed, found)
+			}
+		}
+	})
+}
+
 func TestRemoveLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -136,9 +136,12 @@ func (i *Index) rewrite(ctx context.Context, tx *db.Tx, b block, drop func(Entry
 	kept := without(b.entries, drop)
 	gone := (len(b.entries) - len(kept)) / entryLen
 	var err error
-	if len(kept) == 0 {
+	switch {
+	case gone == 0:
+		return 0, nil
+	case len(kept) == 0:
 		_, err = tx.Do(ctx, i.set, "drop_block", b.id)
-	} else {
+	default:
 		_, err = tx.Do(ctx, i.set, "rewrite_block", b.id, kept[:len(Hash{})], kept)
 	}
 	if err == nil {
