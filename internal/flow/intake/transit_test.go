@@ -127,6 +127,40 @@ func TestWhatWaitsLeavesTransit(t *testing.T) {
 	})
 }
 
+// TestLostMessagesLeaveNothing: two nodes that settled the last two recipients at
+// one moment left their message; it goes when its key would have been kept for it.
+func TestLostMessagesLeaveNothing(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		r, c := newStill(t, d)
+		ctx := t.Context()
+		lost := r.waiting(1)[0]
+		err := d.Change(ctx, "settle its recipients", func(tx *db.Tx) error {
+			_, err := tx.Do(ctx, d.Set("flow/queue"), "drop_rows", int64(tenant), int64(lost))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits := r.waiting(1)[0]
+		c.Wind(time.Hour + queue.TransitAfter)
+		due, dying := r.ended()
+		if n, err := r.leave(ctx, due, dying); n != 2 || err != nil {
+			t.Errorf("%d values were moved, want the 2 of one message; %v", n, err)
+		}
+		if _, err := r.queue.Content(ctx, scope.Everyone, lost); !fault.Is(err, fault.NotFound) {
+			t.Errorf("the message stays: %v", err)
+		}
+		var body []byte
+		if err := d.Set("flow/queue").One(ctx, "body", []any{int64(lost)}, &body); !fault.Is(err, fault.NotFound) {
+			t.Errorf("its bytes stay: %v", err)
+		}
+		if _, err := r.queue.Content(ctx, scope.Everyone, waits); err != nil {
+			t.Errorf("what waits went: %v", err)
+		}
+	})
+}
+
 // TestALeaseWhileItLeaves: a row that is leased between reading and writing has
 // its old seal, which is replaced all the same.
 func TestALeaseWhileItLeaves(t *testing.T) {

@@ -151,6 +151,19 @@ update queue set state = $3 where id = $1 and token = $2 and state = 2
 -- What was accepted in a time and still waits, for keys whose time is over.
 select id, tenant, key, sealed from message where id > $1 and id < $2 order by id limit $3
 
+-- query: lost [sqlite]
+-- Of these messages those that no recipient waits for.
+select id from message where id in (select value from json_each($1)) and not exists (select 1 from queue where queue.message = message.id)
+
+-- query: lost [postgres]
+select id from message where id in (select value::bigint from jsonb_array_elements_text($1::jsonb)) and not exists (select 1 from queue where queue.message = message.id)
+
+-- query: drop_lost_body
+delete from body where id = $1 and not exists (select 1 from queue where queue.message = body.id)
+
+-- query: drop_lost_message
+delete from message where id = $1 and not exists (select 1 from queue where queue.message = message.id)
+
 -- query: old_rows
 select id, tenant, sealed from queue where id > $1 and id < $2 order by id limit $3
 

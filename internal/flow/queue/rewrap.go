@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"mailvow/internal/base/fault"
@@ -102,10 +104,16 @@ func (q *Queue) rewrapEach(ctx context.Context, query string, after, until int64
 		if err != nil || len(page) == 0 {
 			return count, err
 		}
+		after = page[len(page)-1].id
+		if query == "old_messages" {
+			if page, err = q.dropLost(ctx, page); err != nil {
+				return count, err
+			}
+		}
 		u := &db.Unit{}
 		for i := range page {
 			s := &page[i]
-			if after = s.id; !s.under(dying) {
+			if !s.under(dying) {
 				continue
 			}
 			c, err := move(ctx, s)
@@ -127,6 +135,41 @@ func (q *Queue) rewrapEach(ctx context.Context, query string, after, until int64
 		}
 		count += len(u.Changes)
 	}
+}
+
+// dropLost removes messages without a recipient and gives the others. Where two
+// nodes settle the last two recipients at one moment, each of them still sees the
+// other's row and leaves the message.
+func (q *Queue) dropLost(ctx context.Context, page []survivor) ([]survivor, error) {
+	list := make([]int64, len(page))
+	for i := range page {
+		list[i] = page[i].id
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return nil, fault.Because(fault.Internal, err, "")
+	}
+	lost := map[int64]bool{}
+	err = q.set.Each(ctx, "lost", []any{string(text)}, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		lost[id] = true
+		return err
+	})
+	if err != nil || len(lost) == 0 {
+		return page, err
+	}
+	err = q.DB.Change(ctx, "drop messages that nobody waits for", func(tx *db.Tx) error {
+		for id := range lost {
+			for _, query := range []string{"drop_lost_body", "drop_lost_message"} {
+				if _, err := tx.Do(ctx, q.set, query, id); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return slices.DeleteFunc(page, func(s survivor) bool { return lost[s.id] }), err
 }
 
 func (q *Queue) survivors(ctx context.Context, query string, after, until int64) (page []survivor, err error) {
