@@ -244,8 +244,7 @@ func (c *committer) attempt(ctx context.Context, group []*waiting) (map[int]bool
 	}
 	if err := c.writer.commit(ctx); err != nil {
 		c.writer.rollback(ctx)
-		c.next = nil // whether it happened is not known: read the numbers again
-		return nil, err
+		return nil, c.happened(ctx, err)
 	}
 	return nil, nil
 }
