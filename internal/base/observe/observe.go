@@ -53,7 +53,7 @@ type guard struct{ slog.Handler }
 const removed = "[removed]"
 
 var (
-	addressLike = regexp.MustCompile(`[^\s<>"'(),:;]+@[^\s<>"'(),;]+`)
+	addressLike = regexp.MustCompile(`("[^"\n]*"|[^\s<>"'(),:;]+)@[^\s<>"'(),;]+`)
 	ipv4Like    = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b`)
 	ipv6Like    = regexp.MustCompile(`\b[0-9a-fA-F]{0,4}(:[0-9a-fA-F]{0,4}){3,7}\b|\b[0-9a-fA-F:]{2,}::[0-9a-fA-F:]*|::[0-9a-fA-F:]+`)
 )

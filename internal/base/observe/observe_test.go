@@ -19,7 +19,7 @@ func TestNoPersonalValuePasses(t *testing.T) {
 	a, _ := address.Parse("ann.secret@person.example")
 	log.With("peer", "203.0.113.9").Info("mail from ann.secret@person.example",
 		"to", a, "raw", "to <ann.secret@person.example>", "err", errors.New("550 ann.secret@person.example unknown from 203.0.113.9 2001:db8::7"),
-		"ip", netip.MustParseAddr("203.0.113.9"), slog.Group("g", "x", "ann.secret@person.example"), "body", []byte("ann.secret"), "count", 3)
+		"quoted", `550 "ann secret"@person.example unknown`, "ip", netip.MustParseAddr("203.0.113.9"), slog.Group("g", "x", "ann.secret@person.example"), "body", []byte("ann.secret"), "count", 3)
 	for _, secret := range []string{"secret", "person", "203.0", "2001:db8"} {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("%q passed: %s", secret, out.String())
