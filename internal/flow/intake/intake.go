@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"unicode/utf8"
 
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/clock"
@@ -212,11 +214,15 @@ func mayAppear(ctx context.Context, s *Submission, a *arrival) error {
 	return nil
 }
 
+// clip cuts between two characters.
 func clip(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
+	if len(s) <= n {
+		return s
 	}
-	return s
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // prefix is what is put before the bytes that came: Received (RFC 5321 4.4),
@@ -253,7 +259,11 @@ const dateForm = "Mon, 02 Jan 2006 15:04:05 -0700"
 func (i *Intake) received(s *Submission, a *arrival) []byte {
 	out := make([]byte, 0, 256)
 	if s.Direction == history.Inbound {
-		out = fmt.Appendf(out, "Received: from %s ([%s])\r\n\t", word(s.Peer.Name), s.Peer.IP)
+		literal := s.Peer.IP
+		if strings.Contains(literal, ":") {
+			literal = "IPv6:" + literal // RFC 5321 4.1.3
+		}
+		out = fmt.Appendf(out, "Received: from %s ([%s])\r\n\t", word(s.Peer.Name), literal)
 	} else {
 		out = append(out, "Received: "...)
 	}
