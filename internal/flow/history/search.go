@@ -17,7 +17,7 @@ type Query struct {
 	Recipient address.Address
 	Sender    address.Address
 	Domain    string // of sender or recipient
-	MessageID string // the header field's value
+	MessageID string // the header field's value, with or without its brackets
 	Subject   string // words of it, in any case
 	State     State
 	Direction Direction
@@ -71,7 +71,7 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 			q.Before = upto
 		}
 	}
-	q.Subject = Fold(q.Subject)
+	q.Subject, q.MessageID = Fold(q.Subject), strings.Trim(q.MessageID, " <>")
 	var page []Summary
 	for looked := 0; looked < maxLooked; {
 		list, next, err := h.candidates(ctx, s, q)

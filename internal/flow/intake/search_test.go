@@ -26,6 +26,11 @@ func TestSearch(t *testing.T) {
 		if err := index.CatchUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		page, _, err := r.history.Search(t.Context(), scope.Tenant(tenant), history.Query{Direction: history.Notice})
+		if err != nil || len(page) != 1 {
+			t.Fatalf("notices %+v, %v", page, err)
+		}
+		mine, notice := first.Message.String()+"@mail.test", page[0].Message.String()+"@mail.test"
 		for name, c := range map[string]struct {
 			q    history.Query
 			want int
@@ -39,6 +44,10 @@ func TestSearch(t *testing.T) {
 			"nobody":                 {history.Query{Recipient: parse(t, "zoe@dst.test")}, 0},
 			"by state":               {history.Query{State: history.StateMixed}, 1},
 			"all, with the notice":   {history.Query{}, 3},
+			"by Message-ID":          {history.Query{MessageID: mine}, 1},
+			"as the field has it":    {history.Query{MessageID: "<" + mine + ">"}, 1},
+			"by a notice's":          {history.Query{MessageID: notice}, 1},
+			"as its field has it":    {history.Query{MessageID: "<" + notice + ">"}, 1},
 		} {
 			page, _, err := r.history.Search(t.Context(), scope.Tenant(tenant), c.q)
 			if err != nil || len(page) != c.want {

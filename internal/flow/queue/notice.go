@@ -33,7 +33,7 @@ func (s *settlement) notices(ctx context.Context) error {
 		ID: ids.New[ids.Message](q.IDs), Tenant: w.env.Tenant, Direction: history.Notice, Class: Transactional,
 		Peer: deliver.Peer{Protocol: "local"}, Received: now, Need: deliver.Need{SMTPUTF8: w.env.Need.SMTPUTF8, EightBit: true},
 	}
-	env.MessageID = fmt.Sprintf("<%s@%s>", env.ID, q.config.Hostname)
+	env.MessageID = fmt.Sprintf("%s@%s", env.ID, q.config.Hostname)
 	var content bytes.Buffer
 	known := w.env.known(address.Address{})
 	headers = []byte(q.History.Withhold(env.Tenant, w.env.Direction, string(headers), known))
@@ -83,7 +83,7 @@ func (s *settlement) admit(ctx context.Context, env *Envelope, content []byte) e
 
 func (q *Queue) reportOf(w *work, env *Envelope, failed []report, headers []byte) *dsn.Report {
 	r := &dsn.Report{
-		Hostname: q.config.Hostname, To: w.env.Sender.Text(), Boundary: "notice" + env.ID.String()[4:], MessageID: env.MessageID,
+		Hostname: q.config.Hostname, To: w.env.Sender.Text(), Boundary: "notice" + env.ID.String()[4:], MessageID: "<" + env.MessageID + ">",
 		EnvelopeID: w.env.Need.EnvelopeID, Received: w.env.Received, Now: env.Received, UTF8: w.env.Need.SMTPUTF8, Headers: headers,
 	}
 	for _, f := range failed {
