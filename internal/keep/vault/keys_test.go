@@ -266,6 +266,39 @@ func TestDamagedCopyIsMended(t *testing.T) {
 	mustOpen(t, again, alice, ad, sealed, "x")
 }
 
+// TestDamagedCopyOnADiskThatCannotBeWritten: the sound copy is read, and mends the
+// other as soon as that can be written.
+func TestDamagedCopyOnADiskThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	b, f := inMemory(t)
+	ad := AD{"queue", 1}
+	sealed := mustSeal(t, b.Vault, alice, Content, ad, "x")
+	epochs, _ := b.Epochs(context.Background(), alice)
+	name := folderOf(alice) + "/" + epochs[0].file()
+	var readers []*Vault
+	for range 2 {
+		v, err := b.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, v)
+	}
+	if err := f.Damage("keys/a/"+name, 40); err != nil {
+		t.Fatal(err)
+	}
+	f.ErrorAt(1)
+	mustOpen(t, readers[0], alice, ad, sealed, "x")
+	mustOpen(t, readers[1], alice, ad, sealed, "x")
+	if err := f.Remove("keys/b/" + name); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, again, alice, ad, sealed, "x")
+}
+
 func TestWrongKEK(t *testing.T) {
 	t.Parallel()
 	b, _ := inMemory(t)

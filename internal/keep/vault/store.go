@@ -175,22 +175,28 @@ func (s *Store) get(ctx context.Context, folder, file string, sound func([]byte)
 	case errB == nil && fault.Is(errA, fault.Unavailable):
 		return content, nil
 	case errB == nil:
-		return content, s.fix(ctx, folder, file, sound)
+		return s.fix(ctx, folder, file, sound)
 	case fault.Is(errA, fault.NotFound):
 		return nil, errB
 	}
 	return nil, errA
 }
 
-// fix writes copy a again from copy b, unless a destruction came first.
-func (s *Store) fix(ctx context.Context, folder, file string, sound func([]byte) error) error {
+// fix writes copy a again from copy b, which it gives, unless a destruction came
+// first. That copy a cannot be written, on a full disk, does not make b unsound: the
+// next who reads tries again.
+func (s *Store) fix(ctx context.Context, folder, file string, sound func([]byte) error) ([]byte, error) {
 	s.fixing.Lock()
 	defer s.fixing.Unlock()
 	content, err := s.b.get(ctx, folder, file)
-	if err != nil || sound(content) != nil {
-		return err
+	if err == nil {
+		err = sound(content)
 	}
-	return s.a.put(ctx, folder, file, content, false)
+	if err != nil {
+		return nil, err
+	}
+	_ = s.a.put(ctx, folder, file, content, false)
+	return content, nil
 }
 
 // destroy erases records from both copies. The list of names is durable first,
