@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -308,6 +310,41 @@ func TestSameKeyIsServedOnce(t *testing.T) {
 			t.Fatalf("%d settled the same row", won.Load())
 		}
 		s.gapless(t, 2)
+	})
+}
+
+// TestUnitsThatMeetInOneRow: two statements of one group change one row, each for
+// a unit of its own: one of them is told that it was late, and neither is told of
+// something that did not happen.
+func TestUnitsThatMeetInOneRow(t *testing.T) {
+	each(t, func(t *testing.T, open func(...db.Schema) *store) {
+		s := open()
+		for id := range int64(2) {
+			must(t, s.Commit(t.Context(), s.accept(id+1, "accepted")))
+		}
+		moved := func(id int64) *db.Unit {
+			return &db.Unit{Changes: []db.Change{{By: s.move, Row: []any{id, 1, "moved"}}}}
+		}
+		units := []*db.Unit{moved(1), moved(2), s.settled(1, 1)}
+		answers := make([]error, len(units))
+		var entered sync.WaitGroup
+		must(t, s.Change(t.Context(), "hold the committer", func(*db.Tx) error {
+			for i, u := range units {
+				entered.Go(func() { answers[i] = s.Commit(context.WithoutCancel(t.Context()), u) })
+			}
+			for s.Waiting() < len(units) {
+				runtime.Gosched()
+			}
+			return nil
+		}))
+		entered.Wait()
+		must(t, answers[1])
+		if (answers[0] == nil) == (answers[2] == nil) {
+			t.Fatalf("moved: %v, settled: %v", answers[0], answers[2])
+		}
+		if gone := !slices.Contains(s.ids(t), 1); gone != (answers[2] == nil) {
+			t.Errorf("settled: %v, and the row is gone: %v", answers[2], gone)
+		}
 	})
 }
 

@@ -6,5 +6,8 @@ func (c Config) WithPragma(pragma string) Config {
 	return c
 }
 
+// Waiting is how many units and changes wait for the committer.
+func (d *DB) Waiting() int { return len(d.queue) }
+
 // OwnSQL is the package's own schema.
 var OwnSQL = ownSQL

@@ -388,6 +388,9 @@ func (w *sqliteWriter) run(ctx context.Context, steps []*step) error {
 		}
 		return nil
 	})
+	if errors.Is(err, errAmong) {
+		return conflict() // each alone, see separately
+	}
 	if err != nil {
 		return w.failed(err)
 	}

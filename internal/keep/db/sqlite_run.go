@@ -62,8 +62,15 @@ func (w *sqliteWriter) missed(ctx context.Context, c rawConn, s *step) error {
 			s.missed = append(s.missed, i)
 		}
 	}
+	if len(s.missed) == 0 {
+		return errAmong
+	}
 	return nil
 }
+
+// errAmong says that a row was not found because another unit of the group had
+// changed it by another statement: the units must run one after the other.
+var errAmong = errors.New("units of one group changed one row")
 
 // returned runs a chunk and compares the keys that came back.
 func (w *sqliteWriter) returned(ctx context.Context, stmt driver.Stmt, args []driver.NamedValue, s *step, at, n int) error {
