@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +96,42 @@ func TestActsByHandAreOnRecord(t *testing.T) {
 		}
 		if text := p.everything(scope.Everyone, m); strings.Contains(text, "bob@dst.test") {
 			t.Errorf("a reason names who was erased:\n%s", text)
+		}
+	})
+}
+
+// peeking looks at the store whenever history is about to write.
+type peeking struct{ look func() }
+
+func (p *peeking) Redacted(ids.Tenant, history.Direction) history.Redactions {
+	if p.look != nil {
+		p.look()
+	}
+	return nil
+}
+
+// TestTakingOutIsOneCommit: until a held recipient is cancelled it is held, so
+// that whoever dies in between sends nothing.
+func TestTakingOutIsOneCommit(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		peek := &peeking{}
+		p := &persons{road: newRoadWith(t, d, clock.Wall{}, peek)}
+		m := p.hold(tenant, "ann@src.test", mail, "bob@dst.test").Message
+		var seen []string
+		peek.look = func() {
+			_, waits := p.stands(m)
+			seen = append(seen, waits)
+		}
+		if n, err := p.queue.Cancel(t.Context(), scope.Everyone, queue.Selection{Message: m}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		peek.look = nil
+		if len(seen) == 0 || slices.ContainsFunc(seen, func(s string) bool { return s != "bob:held looked at by hand" }) {
+			t.Errorf("on the way it was %q", seen)
+		}
+		if state, waits := p.stands(m); state != history.StateFailed || waits != "" {
+			t.Errorf("in the end it is %s, %q", state, waits)
 		}
 	})
 }

@@ -132,7 +132,7 @@ func TestWhatCannotBeOpenedIsTriedAgain(t *testing.T) {
 }
 
 // TestWhatCannotBeTakenOutStaysHeld: a person's act that fails halfway leaves
-// the recipient as it was, not leased by nobody and sent after the next start.
+// the recipient as it was: held, and not sent by whoever finds the row later.
 func TestWhatCannotBeTakenOutStaysHeld(t *testing.T) {
 	t.Parallel()
 	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {

@@ -178,8 +178,13 @@ func TestALeaseWhileItLeaves(t *testing.T) {
 		asked := 0
 		_, err = r.leave(ctx, due, func(k ids.Key) bool {
 			if asked++; asked == 3 { // the row was read and is not written yet
-				err := d.Change(ctx, "take", func(tx *db.Tx) error {
-					_, err := tx.Do(ctx, d.Set("flow/queue"), "take", int64(items[0].ID), int64(d.Life()), 1, 0)
+				set := d.Set("flow/queue")
+				err := d.Change(ctx, "lease", func(tx *db.Tx) error {
+					var lane, due int64
+					if err := tx.One(ctx, set, "next_lane", []any{-1}, &lane, &due); err != nil {
+						return err
+					}
+					_, err := tx.Do(ctx, set, "lease", int64(d.Life()), lane, due, 1)
 					return err
 				})
 				if err != nil {

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"mailvow/internal/base/clock"
@@ -216,56 +215,25 @@ func (q *Queue) move(ctx context.Context, w *waits, was State, kind history.Kind
 	return err == nil, fault.Wrap(err, "move a recipient")
 }
 
-// takeOut leases a row that nobody has and settles it as a person decided.
+// takeOut settles a row that nobody has as a person decided, in one commit: until
+// then it is what it was. One that somebody has meanwhile is left to them.
 func (q *Queue) takeOut(ctx context.Context, s scope.Scope, id ids.Recipient, o outcome.Outcome, by Hand) (bool, error) {
 	all, tenant := s.Args()
-	var was, taken []leased
-	life := q.DB.Life()
-	err := q.DB.Change(ctx, "take recipient out", func(tx *db.Tx) error {
-		was, taken = was[:0], taken[:0]
-		into := func(list *[]leased) func(func(...any) error) error {
-			return func(scan func(...any) error) error {
-				l, err := scanLeased(scan)
-				*list = append(*list, l)
-				return err
-			}
-		}
-		if err := tx.Each(ctx, q.set, "row", []any{int64(id), all, tenant}, into(&was)); err != nil || len(was) == 0 {
-			return err
-		}
-		return tx.Each(ctx, q.set, "take", []any{int64(id), int64(life), all, tenant}, into(&taken))
-	})
-	if err != nil || len(taken) == 0 {
+	rows, err := q.rows(ctx, "row", int64(id), all, tenant)
+	if err != nil || len(rows) == 0 || rows[0].state == Leased {
 		return false, err
 	}
-	if err := q.settleTaken(ctx, s, life, taken[0], o, by); err != nil {
-		return false, errors.Join(err, q.untake(ctx, taken[0], was[0].state))
-	}
-	return true, nil
-}
-
-func (q *Queue) settleTaken(ctx context.Context, s scope.Scope, life db.Life, l leased, o outcome.Outcome, by Hand) error {
-	r, err := q.openRow(l.tenant, l.id, l.sealed)
+	r := rows[0]
+	env, content, err := q.stored(ctx, s, r.message)
 	if err != nil {
-		return err
+		return false, err
 	}
-	env, content, err := q.stored(ctx, s, l.message)
-	if err != nil {
-		return err
+	w := newWork(q.DB.Life(), env, content, r.lane, r.site, r.Route)
+	w.by, w.unleased = by, true
+	w.add(id, r.Recipient, entry{token: r.token, attempt: r.attempt, expires: r.expires})
+	err = q.settle(ctx, w, []outcome.Outcome{o})
+	if fault.Is(err, fault.Conflict) {
+		return false, nil
 	}
-	w := newWork(life, env, content, l.lane, l.site, r.Route)
-	w.by = by
-	w.add(l.id, r.Recipient, entry{token: l.token, attempt: l.attempt, expires: l.expires})
-	return q.settle(ctx, w, []outcome.Outcome{o})
-}
-
-// untake gives a row back that was taken out and could not be settled: who is held
-// waits on, and is not sent when this node's next life finds the row.
-func (q *Queue) untake(ctx context.Context, l leased, was State) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	return q.DB.Change(ctx, "give a recipient back", func(tx *db.Tx) error {
-		_, err := tx.Do(ctx, q.set, "untake", int64(l.id), l.token, int64(was))
-		return err
-	})
+	return err == nil, err
 }

@@ -153,7 +153,7 @@ type Queue struct {
 }
 
 type bulks struct {
-	addMessage, addBody, add, done, again, byHand, dropMessage, dropBody, rewrapMessage, rewrapRow *db.Bulk
+	addMessage, addBody, add, done, takeOut, again, byHand, dropMessage, dropBody, rewrapMessage, rewrapRow *db.Bulk
 }
 
 // New makes the queue of this node. Start begins delivering.
@@ -165,7 +165,7 @@ func New(p Parts, c Config) *Queue {
 		set: set, lanes: newLanes(c.PerLane, c.Window), hungry: make(chan struct{}, 1),
 		bulk: bulks{
 			addMessage: set.Bulk("add_message"), addBody: set.Bulk("add_body"), add: set.Bulk("add"),
-			done: set.Bulk("done"), again: set.Bulk("again"), byHand: set.Bulk("by_hand"), dropMessage: set.Bulk("drop_message"), dropBody: set.Bulk("drop_body"),
+			done: set.Bulk("done"), takeOut: set.Bulk("take_out"), again: set.Bulk("again"), byHand: set.Bulk("by_hand"), dropMessage: set.Bulk("drop_message"), dropBody: set.Bulk("drop_body"),
 			rewrapMessage: set.Bulk("rewrap_message"), rewrapRow: set.Bulk("rewrap_row"),
 		},
 	}
@@ -231,6 +231,8 @@ type work struct {
 	weight  *weight // of its content against the memory bound, or nil
 	content *Stored
 	by      Hand // who decided the outcome, where no host did
+	// unleased is what a person takes out: no courier has it.
+	unleased bool
 }
 
 // entry is the queue row of one recipient of a parcel.

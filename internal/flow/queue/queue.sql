@@ -60,6 +60,11 @@ select id, message, tenant, lane, site, state, due, expires, attempt, token, nod
 delete from queue where (id, token) in (select id, token from rows) and state = 2
 returning id
 
+-- bulk: take_out (id int, token int)
+-- A person takes a row out that no courier has: it goes in the commit that says so.
+delete from queue where (id, token) in (select id, token from rows) and state in (1, 3, 4)
+returning id
+
 -- bulk: again (id int, token int, state int, due int, sealed blob)
 update queue set state = r.state, due = r.due, sealed = r.sealed
 from rows r where queue.id = r.id and queue.token = r.token and queue.state = 2
@@ -133,19 +138,10 @@ select id, message, tenant, lane, site, state, due, expires, attempt, token, sea
 where message = $1 and ($2 = 1 or tenant = $3) order by id limit 100000
 
 -- bulk: by_hand (id int, token int, was int, state int, due int, sealed blob)
--- A person holds, releases or hurries a recipient. A leased row is left to its courier, here and below.
+-- A person holds, releases or hurries a recipient. A leased row is left to its courier.
 update queue set state = r.state, due = r.due, sealed = r.sealed
 from rows r where queue.id = r.id and queue.token = r.token and queue.state = r.was and queue.state in (1, 3, 4)
 returning queue.id
-
--- query: take
--- A person takes a row out: leased under a new token by this node, to be settled as cancelled.
-update queue set state = 2, node = $2, token = token + 1 where id = $1 and state in (1, 3, 4) and ($3 = 1 or tenant = $4)
-returning id, message, tenant, lane, site, state, due, expires, attempt, token, sealed
-
--- query: untake
--- What was taken out and could not be settled is what it was.
-update queue set state = $3 where id = $1 and token = $2 and state = 2
 
 -- query: old_messages
 -- What was accepted in a time and still waits, for keys whose time is over.

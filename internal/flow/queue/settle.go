@@ -98,7 +98,7 @@ func (q *Queue) settle(ctx context.Context, w *work, outcomes []outcome.Outcome)
 		attribute.String("mailvow.message", w.parcel.Message.String()), attribute.Int("mailvow.recipients", len(outcomes))))
 	err := q.DB.Commit(ctx, s.unit)
 	span.End()
-	if fault.Is(err, fault.Conflict) {
+	if fault.Is(err, fault.Conflict) && !w.unleased {
 		s.drop()
 		return q.superseded(ctx, w, outcomes)
 	}
@@ -147,7 +147,11 @@ func (s *settlement) recipient(i int, o *outcome.Outcome) error {
 	}
 	if o.Kind.Final() {
 		s.settled++
-		s.unit.Changes = append(s.unit.Changes, db.Change{By: q.bulk.done, Row: []any{int64(r.ID), e.token}})
+		done := q.bulk.done
+		if s.w.unleased {
+			done = q.bulk.takeOut
+		}
+		s.unit.Changes = append(s.unit.Changes, db.Change{By: done, Row: []any{int64(r.ID), e.token}})
 	} else if err := s.again(i, o); err != nil {
 		return err
 	}
