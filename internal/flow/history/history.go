@@ -167,9 +167,9 @@ func (h *History) Of(ctx context.Context, s scope.Scope, m ids.Message) ([]Event
 	return events, nil
 }
 
-// mostRows is how many rows are read at once. A message to a thousand recipients
-// that nobody takes has more.
-const mostRows = 5000
+// mostRows is how many rows are read at once, so that a busy machine stays within
+// db.ReadLimit. A message to a thousand recipients that nobody takes has more.
+const mostRows = 500
 
 // OfMany gives the timelines of several messages, newest message first, some at a
 // time and each whole. It stops at yield's first error, which it returns as it is.

@@ -20,7 +20,7 @@ import (
 func TestNoTimelineIsCut(t *testing.T) {
 	t.Parallel()
 	lab.EachDB(t, []db.Schema{lookup.Schema, history.Schema()}, func(t *testing.T, d *db.DB) {
-		rows := []int{300, 5300, 300} // oldest first
+		rows := []int{60, 700, 60} // oldest first
 		source := ids.NewSource(clock.Wall{}, 1, 0)
 		h := history.New(d, keys.Vault(t, clock.Wall{}, source), source, clock.Wall{}, history.NoRedaction{})
 		var messages []ids.Message
@@ -29,7 +29,7 @@ func TestNoTimelineIsCut(t *testing.T) {
 			messages = append([]ids.Message{m}, messages...) // newest first
 			u := &db.Unit{}
 			for i := range n {
-				e := history.Event{Message: m, Tenant: customer, Direction: history.Outbound, Kind: history.Deferred, At: lab.Epoch.Add(time.Duration(i/1000) * time.Hour)}
+				e := history.Event{Message: m, Tenant: customer, Direction: history.Outbound, Kind: history.Deferred, At: lab.Epoch.Add(time.Duration(i/100) * time.Hour)}
 				if i == 0 {
 					e.Kind = history.Accepted
 				}
