@@ -47,7 +47,7 @@ var reading = map[string][]string{
 	"alert/list": {}, "alert/acknowledge": {},
 	"finding/add": {}, "finding/list": {}, "finding/move": {},
 	"lawful/add": {}, "lawful/list": {}, "lawful/decide": {}, "lawful/export": {reads.Any}, "lawful/report": {}, "grant/list": {ofGrants},
-	"controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
+	"evidence/bundle": {}, "controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
 	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},
 	"customer/list": {}, "customer/add": {}, "customer/end": {}, "customer/undo": {}, "customer/state": {}, "customer/export": {reads.Any}, "customer/kept": {reads.Any},
