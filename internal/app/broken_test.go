@@ -189,6 +189,8 @@ func unread(_ *testing.T, h *House) { h.gate.Govern(heedless{h.supply}) }
 // hiding shows customers an empty register.
 func hiding(t *testing.T, h *House) { blank("/v1/sub-processors", `{"items":[]}`)(t, h) }
 
+func unlisted(t *testing.T, h *House) { blank("/v1/recipients", `{"items":[]}`)(t, h) }
+
 // blank puts a door before the server that answers one path with a text.
 func blank(path, text string) func(*testing.T, *House) {
 	return func(t *testing.T, h *House) { blanked(t, h, path, text) }
@@ -206,6 +208,25 @@ func blanked(t *testing.T, h *House, path, text string) {
 			return nil
 		},
 	})
+	t.Cleanup(door.Close)
+	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
+	h.gate.Own(at)
+	h.probed.Doors["http"] = at.String()
+}
+
+// launder puts a door before the API that takes out what a recipient does with data
+// on its own account.
+func launder(t *testing.T, h *House) {
+	to := &url.URL{Scheme: "http", Host: h.probed.Doors["http"]}
+	door := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+		if strings.HasPrefix(r.In.URL.Path, "/v1/routes") && r.In.Method == http.MethodPost {
+			b, _ := io.ReadAll(r.In.Body)
+			b = bytes.ReplaceAll(b, []byte(`["marketing"]`), []byte(`[]`))
+			r.Out.Body, r.Out.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+		}
+	}})
 	t.Cleanup(door.Close)
 	at := netip.MustParseAddrPort(strings.TrimPrefix(door.URL, "http://"))
 	h.gate.Own(at)
@@ -263,6 +284,15 @@ func boaster(_ *testing.T, h *House) {
 		f, err := real(ctx, of)
 		f.Seen["zz-made-up"] = document.Seen{Says: "All is well.", Status: pledge.Kept}
 		return f, err
+	}
+}
+
+// unasked lets couriers carry whatever a policy instructs.
+func unasked(_ *testing.T, h *House) {
+	for kind, c := range h.queue.Couriers {
+		if asks, is := c.(instructedCourier); is {
+			h.queue.Couriers[kind] = asks.Courier
+		}
 	}
 }
 
@@ -373,6 +403,13 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "cm-metadata-delete", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "after the deletion the record answers 200"},
 		{id: "cm-redact", after: statement("create trigger keep before update on history begin select raise(ignore); end"), says: "kept from before the switch still shows"},
 		{id: "cm-outbound-policy", after: statement("create trigger lose after insert on policy_version begin update policy_version set text = 'staff: grant' where tenant = new.tenant and number = new.number; end"), says: "shows the subject, which its policy drops"},
+		{id: "ca-instructions", after: statement("create trigger lose after insert on policy_version begin update policy_version set text = 'staff: grant' where tenant = new.tenant and number = new.number; end"), says: "the purpose deliver is not instructed, and /v1/messages is answered 2"},
+		{id: "ca-instructions", before: unasked, says: "mail that was queued before went to the next host"},
+		{id: "ca-instructions", after: func(_ *testing.T, h *House) { h.tally.Purposes = nil }, says: "the purpose count is not instructed, and the chart has"},
+		{id: "mb-legal-basis", after: unfiltered, says: "after withdrawal mail to the person is"},
+		{id: "mb-legal-basis", after: func(_ *testing.T, h *House) { h.history.MaySearch = nil }, says: "still looked up by their address"},
+		{id: "mb-no-sale", after: launder, says: "a route to an endpoint with [own_purposes] is answered 201"},
+		{id: "mb-no-sale", after: unlisted, says: "the list of recipients has 0 entries"},
 		{id: "cj-retention", after: overdue, says: "message records: failing"},
 		{id: "cj-relay", before: instead(deliver.Host, liar), says: "took 0 of 2"},
 		{id: "cl-retry", before: instead(deliver.Host, failed), says: "waited 3s for the message to be deferred"},

@@ -103,6 +103,7 @@ func (h *House) openControls() (err error) {
 		Certificate: func() (*tls.Certificate, error) { return madeUp(h.Clock, "sink.invalid") },
 		Console:     h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}
+	s.Counted = h.tally.Flush
 	s.Leaving, s.Leave, s.Ended = h.leaverForProbe, h.leaveForProbe, h.endedForProbe
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)

@@ -9,6 +9,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/protect/tenant"
@@ -26,6 +27,8 @@ type frontDesk struct {
 	sample func(address.Address) (ids.Tenant, bool)
 	// operator says whether mail to an address opens a case of the operator's.
 	operator func(address.Address) bool
+	// purposes says for whom mail is handed over; nil: for everybody.
+	purposes pledge.Instructions
 	clock    clock.Clock
 	mu       sync.Mutex
 	foreign  map[string]time.Time // until when
@@ -66,8 +69,15 @@ func (d *frontDesk) Recipient(ctx context.Context, a address.Address) (ids.Tenan
 			return 0, deliver.Route{}, false, err
 		}
 	}
+	if !pledge.Runs(d.purposes, r.Tenant, pledge.ToHandOver) {
+		return 0, deliver.Route{}, false, errNotInstructed
+	}
 	return r.Tenant, r.Deliver(), true, nil
 }
+
+// errNotInstructed is what a sender hears of a customer who does not have mail
+// handed over; what they instruct is nobody else's business.
+var errNotInstructed = fault.New(fault.Denied, "No mail is taken at this address for now, as its owner instructed.")
 
 // errClosed is what a sender hears of a customer whose contract is over.
 var errClosed = fault.New(fault.Denied, "The account that received mail at this address is closed.")

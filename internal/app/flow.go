@@ -31,6 +31,7 @@ import (
 // openFlow opens floor 4 and the products that the road asks.
 func (h *House) openFlow(ctx context.Context) error {
 	h.history = history.New(h.db, h.vault, h.ids, h.Clock, redaction{h.policies, h.Clock})
+	h.history.MaySearch = h.maySearch
 	h.jobs = job.NewStore(h.db, h.ids)
 	settle := time.Duration(0)
 	if h.db.Dialect() == db.Postgres {
@@ -38,6 +39,7 @@ func (h *House) openFlow(ctx context.Context) error {
 	}
 	h.rewrite = h.history.Rewriter(h.jobs, h.ids, settle)
 	h.tally = tally.New(h.db, h.Clock, h.observe.For("flow/tally").Log)
+	h.tally.Purposes = h.policies
 	if err := h.openProducts(ctx); err != nil {
 		return err
 	}
@@ -49,7 +51,7 @@ func (h *House) openFlow(ctx context.Context) error {
 	}, queue.Config{Hostname: c.Hostname, Expiry: c.Delivery.Expiry, Couriers: c.Delivery.Couriers, PerLane: c.Delivery.PerSite, AcceptOnly: !h.has(config.RoleDeliver)})
 	h.intake = &intake.Intake{
 		Hostname: c.Hostname, DB: h.db, IDs: h.ids, Clock: h.Clock, Log: h.observe.For("flow/intake").Log,
-		Queue: h.queue, History: h.history, Signer: h.relay,
+		Queue: h.queue, History: h.history, Signer: h.relay, Purposes: h.policies,
 	}
 	if err := h.openTrust(ctx); err != nil {
 		return err
@@ -91,6 +93,7 @@ func (h *House) openCouriers(couriers map[deliver.RouteKind]deliver.Courier) err
 	h.onClose(func() error { post.Close(); return nil })
 	couriers[deliver.Webhook], h.hooks = post, post
 	couriers[deliver.Caught] = caught.New(h.inbox, h.Clock)
+	h.instructed(couriers)
 	if h.Config.Observe.OTLP != "" {
 		for kind, c := range couriers {
 			couriers[kind] = tracedCourier{c, h.observe.Tracer, kind}
@@ -104,6 +107,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	if h.suppress, err = suppress.New(ctx, h.db, h.vault, h.ids, h.Clock); err != nil {
 		return err
 	}
+	h.suppress.Purposes = h.policies
 	h.inbox = inbox.New(h.db, h.vault, h.ids, h.drafts, h.blobs)
 	h.relay = relay.New(relay.Config{SPF: h.Config.Domains.SPF, ReturnPath: h.Config.Domains.ReturnPath, Shared: h.Config.Domains.Shared}, relay.Parts{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Resolver: h.resolver, RSA: limit.NewPlaces(runtime.NumCPU()),
@@ -111,7 +115,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	h.inbound = inbound.New(inbound.Config{DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Domains: h.relay, Shared: h.Config.Domains.Shared})
 	h.desk = newFrontDesk(h.inbound, h.Clock)
 	h.desk.operator = h.opensCase
-	h.desk.closed = h.tenants.Closed
+	h.desk.closed, h.desk.purposes = h.tenants.Closed, h.policies
 	if h.Dev {
 		h.desk.sample = h.sample
 	}
@@ -122,7 +126,7 @@ func (h *House) openProducts(ctx context.Context) (err error) {
 	if h.words, err = words.Open(ctx, h.history, h.db, h.vault, h.ids, h.Clock); err != nil {
 		return err
 	}
-	h.words.Log = h.observe.For("flow/words").Log
+	h.words.Log, h.words.Purposes = h.observe.For("flow/words").Log, h.policies
 	return nil
 }
 

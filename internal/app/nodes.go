@@ -195,6 +195,7 @@ func (h *House) startNodes() {
 		h.duty("retention", h.retention.Run)
 		h.duty("alerts", h.repeat("look for what must be alerted", alertsEvery, h.alerts.Look))
 		h.duty("contracts", h.endings.Run)
+		h.duty("follow purposes", h.repeat("follow purposes", redactEvery, h.dropUninstructed))
 		h.duty("follow redactions", h.repeat("follow redactions", redactEvery, h.rewrite.Look))
 		h.parts.Go("jobs", h.runner().Run)
 		h.startBackups()

@@ -20,17 +20,6 @@ import (
 	"mailvow/internal/protect/tenant"
 )
 
-// purposes are the words that a policy may instruct, with what each is to stop
-// where it is left out. They are on record; no part of the server asks for them yet.
-var purposes = []struct{ name, stops string }{
-	{"deliver", "nothing is sent to other servers for the customer"},
-	{"endpoints", "no mail is taken for the customer's endpoints"},
-	{"record", "no record of messages is kept beyond what delivering them needs"},
-	{"search", "messages cannot be looked up by their people or words"},
-	{"suppress", "no suppression list is kept or asked"},
-	{"count", "no counts for charts are kept"},
-}
-
 // openPolicy opens what this server promises, which everything after obeys.
 func (h *House) openPolicy(ctx context.Context) (err error) {
 	h.policies, err = policy.New(ctx, policy.Config{
@@ -57,8 +46,10 @@ func known() policy.Known {
 	for _, r := range access.Roles() {
 		k.Roles = append(k.Roles, string(r))
 	}
-	for _, p := range purposes {
-		k.Purposes = append(k.Purposes, p.name)
+	for _, p := range pledge.Purposes() {
+		if p.Ground == pledge.Instructed {
+			k.Purposes = append(k.Purposes, string(p.Name))
+		}
 	}
 	return k
 }
@@ -93,6 +84,9 @@ type redaction struct {
 
 // Redacted implements history.Redaction.
 func (r redaction) Redacted(id ids.Tenant, d history.Direction) history.Redactions {
+	if !pledge.Runs(r.policies, id, pledge.ToRecord) {
+		return history.Nothing()
+	}
 	record := r.policies.For(id, r.clock.Now()).Document.Record
 	said := record.Outbound
 	if d == history.Inbound {

@@ -58,6 +58,7 @@ type root struct {
 	Inventory       inventoryCommand      `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
 	Retention       retentionCommand      `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
 	Policy          policyCommands        `cmd:"" help:"The privacy policy that this server obeys, and its versions."`
+	Purpose         purposeCommands       `cmd:"" help:"What data is processed for: what a policy instructs, and what a law asks for."`
 	Document        documentCommands      `cmd:"" help:"What this server says of itself: render, publish and verify its documents."`
 	Subprocessor    supplyCommands        `cmd:"" help:"The register of sub-processors and transfers: who is not in it is not spoken to."`
 	Subject         subjectCommands       `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`

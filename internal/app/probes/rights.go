@@ -27,6 +27,17 @@ type canaryPerson struct {
 	other   address.Address // somebody else in the same mail
 	waiting ids.Message
 	notes   []string // what each right showed
+	// stopped, where set, looks at one thing more that stops while processing is
+	// halted and goes on afterwards; it says what is wrong, or "".
+	stopped func(ctx context.Context, halted bool) (string, error)
+}
+
+// looks asks stopped.
+func (p *canaryPerson) looks(ctx context.Context, halted bool) (string, error) {
+	if p.stopped == nil {
+		return "", nil
+	}
+	return p.stopped(ctx, halted)
 }
 
 // seeded are the categories in which the person is found before they ask.
@@ -274,6 +285,9 @@ func (p *canaryPerson) halted(kind, event string) func(context.Context) (verdict
 		if err != nil || found["message records"] == 0 {
 			return bad("after %s nothing is stored any more %v", kind, err), nil
 		}
+		if why, err := p.looks(ctx, true); err != nil || why != "" {
+			return bad("after %s %s", kind, why), err
+		}
 		if v, err := p.travelled(ctx, r.ID, event); err != nil || v.status != "" {
 			return v, err
 		}
@@ -282,6 +296,9 @@ func (p *canaryPerson) halted(kind, event string) func(context.Context) (verdict
 		}
 		if _, err := p.waitState(ctx, p.waiting, "deferred"); err != nil {
 			return bad("after the restriction was lifted the mail that waits does not go on: %v", err), nil
+		}
+		if why, err := p.looks(ctx, false); err != nil || why != "" {
+			return bad("after the restriction was lifted %s", why), err
 		}
 		p.note("%s stopped mail to the person and held what waited, and storage stayed", kind)
 		return verdict{}, nil

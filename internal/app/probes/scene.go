@@ -131,30 +131,36 @@ func (x *scene) openWeb() {
 
 // call speaks to the API as the canary and gives the status.
 func (x *scene) call(ctx context.Context, method, path string, in, out any) (int, error) {
+	status, b, err := x.exchange(ctx, method, path, in)
+	if err == nil && out != nil && status < 300 {
+		err = json.Unmarshal(b, out)
+	}
+	return status, fault.Wrap(err, "read the API's answer")
+}
+
+// exchange speaks to the API as the canary and gives the status and the answer.
+func (x *scene) exchange(ctx context.Context, method, path string, in any) (int, []byte, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return 0, fault.Wrap(err, "write a request")
+			return 0, nil, fault.Wrap(err, "write a request")
 		}
 		body = bytes.NewReader(b)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, x.base+path, body)
 	if err != nil {
-		return 0, fault.Wrap(err, "make a request")
+		return 0, nil, fault.Wrap(err, "make a request")
 	}
 	r.Header.Set("Authorization", "Bearer "+x.Token)
 	r.Header.Set("Content-Type", "application/json")
 	a, err := x.web.Do(r)
 	if err != nil {
-		return 0, fault.Because(fault.Unavailable, err, "The API does not answer.")
+		return 0, nil, fault.Because(fault.Unavailable, err, "The API does not answer.")
 	}
 	defer a.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(a.Body, 4<<20))
-	if err == nil && out != nil && a.StatusCode < 300 {
-		err = json.Unmarshal(b, out)
-	}
-	return a.StatusCode, fault.Wrap(err, "read the API's answer")
+	return a.StatusCode, b, fault.Wrap(err, "read the API's answer")
 }
 
 // must is call for what has to succeed.

@@ -85,6 +85,8 @@ type Server struct {
 	// of a person's.
 	Policy func(ctx context.Context, c Canary, text string) (undo func(), err error)
 	Export func(ctx context.Context, c Canary, person address.Address, yield func(pledge.Record) error) error
+	// Counted writes down what was counted for charts and is only in memory yet.
+	Counted func(context.Context) error
 	// Floors are what the policy in force for the platform asks of TLS; Below counts
 	// sessions at our doors under the floor of their moment. Certificate is one that
 	// nobody vouches for.
@@ -224,6 +226,9 @@ func All(s *Server) []pledge.Probe {
 		probe{"cl-dsn", s.notice},
 		probe{"cj-retention", s.retention},
 		probe{"cl-minimise", s.minimise},
+		probe{"ca-instructions", s.instructions},
+		probe{"mb-legal-basis", s.legalBasis},
+		probe{"mb-no-sale", s.noSale},
 		probe{"ca-ropa", s.record},
 		probe{"ca-rbac", s.roles},
 		probe{"ca-rights", s.rights("access", "rectification", "portability", "objection", "erasure")},

@@ -79,7 +79,7 @@ var House = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "server operation", About: pledge.Nobody,
 		What:    "the socket of the command line and, in dev mode, the demo customer's made-up credentials",
-		Purpose: "run the server", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "run the server", For: pledge.ToRun, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: []pledge.Place{
 		{Kind: pledge.DiskFile, Name: "admin.sock", Category: "server operation"},

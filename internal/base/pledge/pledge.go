@@ -36,6 +36,9 @@ const (
 	Consent            Basis = "consent, GDPR Art. 6(1)(a)"
 )
 
+// Bases is the closed list of what processing rests on.
+func Bases() []Basis { return []Basis{Contract, LegalDuty, LegitimateInterest, Consent} }
+
 // Erasing says what erasing a person means for a category.
 type Erasing string
 
@@ -62,6 +65,8 @@ type Category struct {
 	About   Whose
 	What    string // in words for a person: "the bytes of a message until its last recipient is settled"
 	Purpose string // in words: "deliver the message"
+	// For is the purpose of the closed list that this serves, which a policy names.
+	For     Purpose
 	Basis   Basis
 	Period  Period
 	Found   string // how a subject is found in it: "keyed hash of the recipient"

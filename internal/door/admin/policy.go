@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/tenant"
@@ -18,6 +19,8 @@ type Policy interface {
 	Judge(ctx context.Context, d policy.Draft) (policy.Verdict, error)
 	Publish(ctx context.Context, d policy.Draft) (policy.Version, policy.Verdict, error)
 	Withdraw(ctx context.Context, of ids.Tenant, number int, by evidence.Role) error
+	Purposes(of ids.Tenant, t time.Time) []policy.PurposeState
+	Instruct(ctx context.Context, d policy.Draft, p pledge.Purpose, on bool) (policy.Version, policy.Verdict, error)
 }
 
 // The operations of the policy. Without a customer they are about the platform's.
@@ -27,7 +30,29 @@ const (
 	PolicyCheck    Op[PolicyDraft, PolicyVerdict] = "policy/check"
 	PolicyPublish  Op[PolicyDraft, PolicyVerdict] = "policy/publish"
 	PolicyWithdraw Op[PolicyVersionRef, Count]    = "policy/withdraw"
+
+	PurposeList     Op[PolicyOf, []Purpose]         = "purpose/list"
+	PurposeInstruct Op[PurposeOrder, PolicyVerdict] = "purpose/instruct"
 )
+
+// Purpose is what data is processed for, and whether it runs.
+type Purpose struct {
+	Name   string `json:"name"`
+	What   string `json:"what"`
+	Ground string `json:"ground"` // instructed, law or contract
+	Law    string `json:"law,omitempty"`
+	Stops  string `json:"stops,omitempty"`
+	Runs   bool   `json:"runs"`
+	Policy string `json:"policy"`
+}
+
+// PurposeOrder instructs a purpose, or ends it.
+type PurposeOrder struct {
+	Customer   ids.Tenant `json:"customer,omitzero"`
+	Name       string     `json:"name"`
+	Instructed bool       `json:"instructed"`
+	Note       string     `json:"note"`
+}
 
 // PolicyOf says whose policy, and at which time; zero is now.
 type PolicyOf struct {
@@ -131,6 +156,27 @@ func (s *Server) policies(mux *http.ServeMux, p Parts) {
 			return Count{}, absent("policies")
 		}
 		return Count{1}, p.Policy.Withdraw(ctx, whose(in.Customer), in.Number, evidence.ByOperator)
+	})
+}
+
+func (s *Server) purposes(mux *http.ServeMux, p Parts) {
+	handle(s, mux, PurposeList, func(_ context.Context, in PolicyOf) ([]Purpose, error) {
+		if p.Policy == nil {
+			return nil, absent("policies")
+		}
+		list := []Purpose{}
+		for _, x := range p.Policy.Purposes(whose(in.Customer), in.At) {
+			list = append(list, Purpose{string(x.Name), x.What, string(x.Ground), x.Law, x.Stops, x.Runs, x.Label})
+		}
+		return list, nil
+	})
+	// It puts itself into the evidence log, as the version of the policy that it is.
+	handle(s, mux, PurposeInstruct, func(ctx context.Context, in PurposeOrder) (PolicyVerdict, error) {
+		if p.Policy == nil {
+			return PolicyVerdict{}, absent("policies")
+		}
+		made, v, err := p.Policy.Instruct(ctx, policy.Draft{Tenant: whose(in.Customer), Note: in.Note, Role: evidence.ByOperator}, pledge.Purpose(in.Name), in.Instructed)
+		return verdictOf(made.Number, v), err
 	})
 }
 

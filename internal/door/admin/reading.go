@@ -49,7 +49,7 @@ var reading = map[string][]string{
 	"lawful/add": {}, "lawful/list": {}, "lawful/decide": {}, "lawful/export": {reads.Any}, "lawful/report": {}, "grant/list": {ofGrants},
 	"evidence/bundle": {}, "controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},
 	"backup/now": {}, "backup/list": {}, "backup/verify": {},
-	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {},
+	"policy/show": {}, "policy/versions": {}, "policy/check": {}, "policy/publish": {}, "policy/withdraw": {}, "purpose/list": {}, "purpose/instruct": {},
 	"customer/list": {}, "customer/add": {}, "customer/end": {}, "customer/undo": {}, "customer/state": {}, "customer/export": {reads.Any}, "customer/kept": {reads.Any},
 	"document/list": {}, "document/versions": {}, "document/render": {}, "document/publish": {}, "document/admit": {},
 	"subprocessor/list": {}, "subprocessor/show": {}, "subprocessor/announce": {}, "subprocessor/withdraw": {}, "subprocessor/endpoints": {},

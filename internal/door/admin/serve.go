@@ -41,6 +41,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.people(mux, p)
 	s.retention(mux, p)
 	s.policies(mux, p)
+	s.purposes(mux, p)
 	s.supply(mux, p)
 	s.holds(mux, p)
 	s.documents(mux, p)

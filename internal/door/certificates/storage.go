@@ -34,7 +34,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "certificates", About: pledge.Nobody,
 		What:    "this server's certificates with their private keys, and its account at the certificate authority",
-		Purpose: "encrypt connections to this server", Basis: pledge.NotPersonal,
+		Purpose: "encrypt connections to this server", For: pledge.ToSecure, Basis: pledge.NotPersonal,
 		Period: pledge.Period{From: "the certificate's end"}, Found: "the name of the host", Erasing: pledge.Nothing,
 	}},
 	Places: append(append(append(

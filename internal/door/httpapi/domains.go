@@ -3,9 +3,11 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/product/inbound"
 	"mailvow/internal/product/relay"
 	"mailvow/internal/protect/access"
@@ -132,6 +134,18 @@ type Route struct {
 type RouteWebhook struct {
 	URL    string `json:"url" maxLength:"2000"`
 	Secret string `json:"secret,omitempty" readOnly:"true" doc:"Signs the requests (Standard Webhooks). Shown once."`
+	Behind
+}
+
+// Behind says who stands behind an endpoint and what for.
+type Behind struct {
+	Recipient string   `json:"recipient,omitempty" maxLength:"200" doc:"Who stands behind the endpoint; empty: the customer itself."`
+	Purpose   string   `json:"purpose,omitempty" maxLength:"200" doc:"What they get the mail for."`
+	Own       []string `json:"own_purposes,omitempty" maxItems:"10" doc:"What they use it for on their own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused."`
+}
+
+func (b Behind) of() pledge.Recipient {
+	return pledge.Recipient{Name: strings.TrimSpace(b.Recipient), Purpose: strings.TrimSpace(b.Purpose), Own: b.Own}
 }
 
 type routeOut struct{ Body Route }
@@ -141,6 +155,7 @@ type newRoute struct {
 		Recipient string `json:"recipient" maxLength:"320" doc:"*@domain, user@domain or user+*@domain" example:"*@in.example"`
 		Webhook   struct {
 			URL string `json:"url" maxLength:"2000"`
+			Behind
 		} `json:"webhook"`
 	}
 }
@@ -151,6 +166,7 @@ type changeRoute struct {
 		Webhook struct {
 			URL       *string `json:"url,omitempty" maxLength:"2000"`
 			NewSecret bool    `json:"new_secret,omitempty" doc:"Make another secret; it is shown once."`
+			For       *Behind `json:"for,omitempty" doc:"Who stands behind it, in place of what was said before."`
 		} `json:"webhook"`
 	}
 }
@@ -164,7 +180,7 @@ func (a *API) inboundRoutes() {
 }
 
 func viewRoute(r inbound.Route) Route {
-	return Route{ID: r.ID.String(), Customer: r.Tenant.String(), Recipient: r.Pattern, Webhook: RouteWebhook{URL: r.URL}, CreatedAt: r.Created.UTC()}
+	return Route{ID: r.ID.String(), Customer: r.Tenant.String(), Recipient: r.Pattern, Webhook: RouteWebhook{URL: r.URL, Behind: Behind{r.To.Name, r.To.Purpose, r.To.Own}}, CreatedAt: r.Created.UTC()}
 }
 
 func (a *API) listRoutes(ctx context.Context, who Asker, in *Paging) (*pageOut[Route], error) {
@@ -174,7 +190,7 @@ func (a *API) listRoutes(ctx context.Context, who Asker, in *Paging) (*pageOut[R
 }
 
 func (a *API) createRoute(ctx context.Context, who Asker, in *newRoute) (*routeOut, error) {
-	r, err := a.parts.Inbound.Add(ctx, who.Tenant, in.Body.Recipient, in.Body.Webhook.URL)
+	r, err := a.parts.Inbound.AddTo(ctx, who.Tenant, in.Body.Recipient, in.Body.Webhook.URL, in.Body.Webhook.of())
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +216,12 @@ func (a *API) changeRoute(ctx context.Context, who Asker, in *changeRoute) (*rou
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.parts.Inbound.Change(ctx, who.Scope, id, inbound.Change{URL: in.Body.Webhook.URL, NewSecret: in.Body.Webhook.NewSecret})
+	change := inbound.Change{URL: in.Body.Webhook.URL, NewSecret: in.Body.Webhook.NewSecret}
+	if b := in.Body.Webhook.For; b != nil {
+		to := b.of()
+		change.To = &to
+	}
+	r, err := a.parts.Inbound.Change(ctx, who.Scope, id, change)
 	if err != nil {
 		return nil, err
 	}

@@ -269,6 +269,7 @@ var bodies = map[string]string{
 	"change-customer":            `{"name":"New"}`,
 	"check-policy":               `{"settings":{"answers":"1KiB"}}`,
 	"publish-policy":             `{"settings":{"answers":"1KiB"}}`,
+	"instruct-purpose":           `{"instructed":false}`,
 	"publish-document":           `{"anyway":"a test"}`,
 	"admit-to-document":          `{"days":7}`,
 
@@ -326,7 +327,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		_, err := b.parts.Queue.Pause(t.Context(), queue.Pause{Tenant: in, Domain: "example.net"})
 		must(t, err)
 	}
-	path = strings.NewReplacer("{index}", "0", "{kind}", "measures", "{whose}", "platform", "{number}", "2").Replace(path)
+	path = strings.NewReplacer("{index}", "0", "{kind}", "measures", "{whose}", "platform", "{number}", "2", "{name}", "count").Replace(path)
 	body := bodies[o.OperationID]
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)

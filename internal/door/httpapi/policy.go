@@ -198,12 +198,17 @@ func (a *API) listProfiles(context.Context, Asker, *struct{}) (*policyProfilesOu
 	return out, nil
 }
 
+// capacity is in which capacity somebody publishes.
+func capacity(who Asker) evidence.Role {
+	if who.Role == access.Operator {
+		return evidence.ByOperator
+	}
+	return evidence.ByOwner
+}
+
 // draftOf makes the draft that a request asks for.
 func (a *API) draftOf(ctx context.Context, who Asker, in *policyDraft) (policy.Draft, error) {
-	d := policy.Draft{Tenant: who.Tenant, Text: in.Body.Text, Note: in.Body.Note, Author: who.User, Role: evidence.ByOwner}
-	if who.Role == access.Operator {
-		d.Role = evidence.ByOperator
-	}
+	d := policy.Draft{Tenant: who.Tenant, Text: in.Body.Text, Note: in.Body.Note, Author: who.User, Role: capacity(who)}
 	if in.Body.EffectiveAt != nil {
 		d.Effective = *in.Body.EffectiveAt
 	}
@@ -263,9 +268,5 @@ func (a *API) publishPolicy(ctx context.Context, who Asker, in *policyDraft) (*p
 }
 
 func (a *API) withdrawPolicy(ctx context.Context, who Asker, in *byNumber) (*nothing, error) {
-	role := evidence.ByOwner
-	if who.Role == access.Operator {
-		role = evidence.ByOperator
-	}
-	return nil, a.parts.Policy.Withdraw(ctx, who.Tenant, in.Number, role)
+	return nil, a.parts.Policy.Withdraw(ctx, who.Tenant, in.Number, capacity(who))
 }

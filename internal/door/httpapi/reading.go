@@ -67,7 +67,7 @@ var reading = map[string][]string{
 	"get-overview": {}, "watch-counts": {},
 	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {}, "get-evidence-bundle": {},
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
-	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {},
+	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {}, "list-purposes": {}, "list-recipients": {}, "instruct-purpose": {},
 	"get-termination": {}, "order-termination": {}, "undo-termination": {}, "list-terminations": {}, "export-customer": {reads.Any},
 	"list-documents": {}, "list-document-versions": {}, "get-document-copy": {}, "get-document-draft": {}, "publish-document": {}, "admit-to-document": {}, "list-notices": {}, "see-notice": {},
 	"list-sub-processors": {}, "get-sub-processor": {}, "check-sub-processor": {}, "add-sub-processor": {}, "change-sub-processor": {},

@@ -54,6 +54,7 @@ type InventoryEntry struct {
 	Where    []string `json:"where" nullable:"false"`
 	Whose    string   `json:"whose"`
 	Purpose  string   `json:"purpose"`
+	For      string   `json:"for" doc:"The purpose of the list that this serves; see list-purposes."`
 	Basis    string   `json:"basis"`
 	Period   string   `json:"period"`
 	Found    string   `json:"found"`
@@ -319,7 +320,7 @@ func (a *API) getInventory(_ context.Context, _ Asker, _ *nothing) (*struct{ Bod
 	out := &struct{ Body []InventoryEntry }{[]InventoryEntry{}}
 	for _, e := range a.parts.Inventory.Entries() {
 		v := InventoryEntry{
-			Category: e.Name, Holder: e.Package, What: e.What, Where: []string{}, Whose: string(e.About), Purpose: e.Purpose,
+			Category: e.Name, Holder: e.Package, What: e.What, Where: []string{}, Whose: string(e.About), Purpose: e.Purpose, For: string(e.For),
 			Basis: string(e.Basis), Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing),
 		}
 		for _, p := range e.Places {

@@ -23,7 +23,7 @@ var Declaration = pledge.Declaration{
 			What: "of each message: envelope sender and recipients, sender IP, Message-ID, subject, date received, the server's " +
 				"response and the processing time; of outbound mail also size, tags, the host that answered and the number of attempts; " +
 				"when somebody acted on it by hand, in which capacity, and the reason given",
-			Purpose:    "show a customer what happened to its mail, and find faults",
+			Purpose: "show a customer what happened to its mail, and find faults", For: pledge.ToRecord,
 			Basis:      pledge.Contract,
 			Period:     pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the event"},
 			Found:      "keyed hash of the address in the look-up index",
@@ -34,7 +34,7 @@ var Declaration = pledge.Declaration{
 		{
 			Name: conversations, About: pledge.Correspondent,
 			What:    "the SMTP conversation of each attempt with its times, without authentication",
-			Purpose: "show what the receiving host said, to find why mail was refused",
+			Purpose: "show what the receiving host said, to find why mail was refused", For: pledge.ToRecord,
 			Basis:   pledge.LegitimateInterest,
 			Period:  pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the attempt"},
 			Found:   "the records of the person's messages name it",
@@ -43,7 +43,7 @@ var Declaration = pledge.Declaration{
 		},
 		{
 			Name: "history operation", About: pledge.Nobody,
-			What: "how far each reader of history has come; under which redactions each customer's records are kept", Purpose: "go on after a start, and rewrite records when redactions become stricter", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+			What: "how far each reader of history has come; under which redactions each customer's records are kept", Purpose: "go on after a start, and rewrite records when redactions become stricter", For: pledge.ToRun, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 		},
 	},
 	Places: slices.Concat(

@@ -61,6 +61,9 @@ type History struct {
 	index     *Index // nil until OpenIndex
 	purged    reached
 	words     Words // nil until FindBy
+	// MaySearch says whether a customer's messages may be searched for people or
+	// words; set before use, nil: everybody's.
+	MaySearch func(ctx context.Context, of ids.Tenant, q *Query) error
 }
 
 // New opens history on a database that has its Schema.
@@ -114,7 +117,11 @@ func (h *History) Withhold(tenant ids.Tenant, d Direction, text string, known Kn
 
 // WriteConversation adds the SMTP conversation of an attempt to a unit.
 func (h *History) WriteConversation(u *db.Unit, id ids.Attempt, message ids.Message, tenant ids.Tenant, d Direction, c *outcome.Conversation, known Known) error {
-	withheld := veil{h, tenant, h.redaction.Redacted(tenant, d)}.swaps(known)
+	rules := h.redaction.Redacted(tenant, d)
+	if rules.nothing() {
+		return nil // keeping records is not instructed
+	}
+	withheld := veil{h, tenant, rules}.swaps(known)
 	sealed, err := h.sealConversation(tenant, id, c, func(t string) string { return swapped(t, withheld) })
 	if err != nil {
 		return err

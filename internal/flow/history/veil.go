@@ -3,13 +3,16 @@ package history
 import (
 	"context"
 	"encoding/base32"
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"mailvow/internal/base/address"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/lookup"
 	"mailvow/internal/protect/policy"
 )
@@ -139,6 +142,26 @@ func (v veil) swaps(known ...Known) []swap {
 	return list
 }
 
+// nothing reports that a record may name nobody and repeat nothing: every field is
+// dropped, as where keeping records is not instructed.
+func (r Redactions) nothing() bool {
+	for _, f := range Fields() {
+		if r[f] != policy.Drop {
+			return false
+		}
+	}
+	return true
+}
+
+// Nothing drops every field.
+func Nothing() Redactions {
+	r := Redactions{}
+	for _, f := range Fields() {
+		r[f] = policy.Drop
+	}
+	return r
+}
+
 // detail redacts an event. The swaps are those of its message, since a later
 // event (a bounce's reply) repeats what only the first one holds.
 func (v veil) detail(d *Detail, swaps []swap) {
@@ -155,6 +178,9 @@ func (v veil) detail(d *Detail, swaps []swap) {
 	d.Reply = v.shown(FieldReply, swapped(d.Reply, swaps))
 	if d.Actor != "" { // a person's words; our own name nobody
 		d.Note = swapped(d.Note, swaps)
+	}
+	if v.rules.nothing() {
+		d.By, d.TLS, d.Tags = "", "", nil
 	}
 }
 
@@ -177,8 +203,32 @@ func (h *History) Redact(ctx context.Context, tenant ids.Tenant, m ids.Message, 
 			return 0, err
 		}
 	}
+	if v.rules.nothing() {
+		if err := h.dropConversations(ctx, tenant, events); err != nil {
+			return 0, err
+		}
+	}
 	return h.rewriteMessage(ctx, tenant, m, func(d *Detail, _ []Known) { v.detail(d, swaps) },
 		func(text string, _ []Known) string { return swapped(text, swaps) })
+}
+
+// dropConversations deletes the conversations of a message's attempts.
+func (h *History) dropConversations(ctx context.Context, tenant ids.Tenant, events []Event) error {
+	all, owner := scope.Tenant(tenant).Args()
+	var attempts []int64
+	for _, e := range events {
+		if e.Attempt != 0 {
+			attempts = append(attempts, int64(e.Attempt))
+		}
+	}
+	list, err := json.Marshal(attempts)
+	if err != nil || len(attempts) == 0 {
+		return fault.Wrap(err, "write a list of attempts")
+	}
+	return fault.Wrap(h.db.Change(ctx, "delete conversations", func(tx *db.Tx) error {
+		_, err := tx.Do(ctx, h.set, "delete_conversations", string(list), all, owner)
+		return err
+	}), "delete conversations")
 }
 
 // forgetHashes drops from the look-up what an event is not found by after a change.

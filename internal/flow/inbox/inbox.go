@@ -281,7 +281,7 @@ func Declaration() pledge.Declaration {
 	d := pledge.Declaration{
 		Package: "flow/inbox",
 		Categories: []pledge.Category{{
-			Name: category, About: pledge.Correspondent, What: "messages that mailvow dev caught instead of sending", Purpose: "show developers what their program sends",
+			Name: category, About: pledge.Correspondent, What: "messages that mailvow dev caught instead of sending", Purpose: "show developers what their program sends", For: pledge.ToDeliver,
 			Basis: pledge.LegitimateInterest, Period: pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the message was caught"},
 			Found: "reading the newest 5,000 messages", Erasing: pledge.Delete,
 			Source: "the program that sent the message",

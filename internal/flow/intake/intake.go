@@ -20,6 +20,7 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
@@ -73,6 +74,8 @@ type Intake struct {
 	Queue    *queue.Queue
 	History  *history.History
 	Signer   Signer
+	// Purposes says what runs for a customer; nil: everything.
+	Purposes pledge.Instructions
 }
 
 // maxHops is how many Received fields say that a message loops (RFC 5321 6.3
@@ -80,7 +83,8 @@ type Intake struct {
 const maxHops = 100
 
 // Accept makes a message durable and lets it go. Faults: Invalid (it loops, or
-// has no recipient), Full, ReadOnly, Unavailable.
+// has no recipient), Denied (the customer's policy does not instruct sending), Full,
+// ReadOnly, Unavailable.
 func (i *Intake) Accept(ctx context.Context, s *Submission) (Receipt, error) {
 	receipt, err := i.accept(ctx, s)
 	if err != nil {
@@ -94,6 +98,11 @@ func (i *Intake) Accept(ctx context.Context, s *Submission) (Receipt, error) {
 func (i *Intake) accept(ctx context.Context, s *Submission) (Receipt, error) {
 	if len(s.Recipients) == 0 {
 		return Receipt{}, fault.Field("recipients", "The message has no recipient.")
+	}
+	if s.Direction == history.Outbound {
+		if err := pledge.Refusal(i.Purposes, s.Tenant, pledge.ToDeliver); err != nil {
+			return Receipt{}, err
+		}
 	}
 	env, err := i.envelope(s)
 	if err != nil {

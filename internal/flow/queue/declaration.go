@@ -19,8 +19,8 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{
 		{
 			Name: queued, About: pledge.Correspondent,
-			What:       "a message's bytes and envelope, its recipients with their routes and last replies, until the last recipient is settled",
-			Purpose:    "deliver the message",
+			What:    "a message's bytes and envelope, its recipients with their routes and last replies, until the last recipient is settled",
+			Purpose: "deliver the message", For: pledge.ToDeliver,
 			Basis:      pledge.Contract,
 			Period:     pledge.Period{From: "the last recipient is settled, after the queue's expiry at the latest unless a person holds it. What was settled within the hour after its acceptance has its keys destroyed within an hour after the end of that hour; the keys of what waited longer are destroyed a day after the expiry"},
 			Found:      "keyed hash of the address in the look-up index of the records, which name the message",
@@ -30,7 +30,7 @@ var Declaration = pledge.Declaration{
 		},
 		{
 			Name: pauses, About: pledge.Nobody,
-			What: "destinations and customers to which a person stopped deliveries, and why", Purpose: "hold mail until it is resumed",
+			What: "destinations and customers to which a person stopped deliveries, and why", Purpose: "hold mail until it is resumed", For: pledge.ToRun,
 			Basis: pledge.NotPersonal, Period: pledge.Period{From: "resuming"}, Erasing: pledge.Nothing,
 		},
 	},

@@ -44,7 +44,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "suppressions", About: pledge.Correspondent,
 		What:    "addresses that nothing is sent to, and why",
-		Purpose: "write to nobody who is not there or who asked to be left alone",
+		Purpose: "write to nobody who is not there or who asked to be left alone", For: pledge.ToSuppress,
 		Basis:   pledge.LegitimateInterest,
 		Period:  pledge.Period{From: "its end, where it has one; else until it is lifted"},
 		Found:   "keyed hash of the address",
@@ -70,6 +70,12 @@ const (
 	Restricted  Reason = "restricted" // the person asked for it, GDPR Art. 18
 	Erased      Reason = "erased"     // the person was erased and is not to be written to again
 )
+
+// ofPerson reports whether the person asked for it, so that a law demands it
+// whatever the customer instructs (GDPR Art. 18, 21).
+func (r Reason) ofPerson() bool {
+	return r == Complaint || r == Unsubscribe || r == Restricted || r == Erased
+}
 
 // Source says who put an address here.
 type Source string
@@ -106,6 +112,9 @@ type Store struct {
 	ids   *ids.Source
 	clock clock.Clock
 	seen  *filter // nil where others write the database too
+	// Purposes says for whom the list is kept; set before use. What a person asked
+	// for themselves is honoured for everybody.
+	Purposes pledge.Instructions
 }
 
 // New makes a store over a database that was opened with Schema. Make one per
@@ -148,11 +157,15 @@ func (s *Store) Refused(ctx context.Context, tenant ids.Tenant, recipients []add
 	if err != nil {
 		return nil, fault.Wrap(err, "write a list of hashes")
 	}
+	runs := pledge.Runs(s.Purposes, tenant, pledge.ToSuppress)
 	err = s.set.Each(ctx, "check", []any{tenant, string(list), s.clock.Now()}, func(scan func(...any) error) error {
 		var hash []byte
 		var reason Reason
 		if err := scan(&hash, &reason); err != nil {
 			return err
+		}
+		if !reason.ofPerson() && !runs {
+			return nil
 		}
 		for i := range hashes {
 			if string(hashes[i][:]) == string(hash) {
@@ -206,6 +219,9 @@ func clip(s string) string {
 // Bounced implements queue.Gate: it adds to a unit a suppression of a recipient
 // that does not exist. One that is there already stays as it is.
 func (s *Store) Bounced(u *db.Unit, tenant ids.Tenant, recipient address.Address, why string) error {
+	if !pledge.Runs(s.Purposes, tenant, pledge.ToSuppress) {
+		return nil
+	}
 	return s.AddTo(u, Suppression{Tenant: tenant, Address: recipient, Reason: HardBounce, Source: FromDelivery, Note: why})
 }
 
@@ -256,6 +272,11 @@ func (s *Store) Add(ctx context.Context, n Suppression) (Suppression, error) {
 	}
 	if !n.Until.IsZero() && !n.Until.After(s.clock.Now()) {
 		return Suppression{}, fault.Field("until", "The suppression would be over from the start.")
+	}
+	if !n.Reason.ofPerson() {
+		if err := pledge.Refusal(s.Purposes, n.Tenant, pledge.ToSuppress); err != nil {
+			return Suppression{}, err
+		}
 	}
 	err := s.db.Change(ctx, "add a suppression", func(tx *db.Tx) error {
 		values, err := s.row(&n, tx.Now())
@@ -336,6 +357,21 @@ func (s *Store) unseal(n *Suppression, blob []byte) error {
 	a, err := address.Parse(open.Address)
 	n.Address, n.Note = a, open.Note
 	return fault.Wrap(err, "read a suppressed address")
+}
+
+// Halted reports whether a person had the processing of their data stopped, at a
+// customer or everywhere (GDPR Art. 7(3), 18, 21).
+func (s *Store) Halted(ctx context.Context, tenant ids.Tenant, a address.Address) (bool, error) {
+	for _, of := range []ids.Tenant{tenant, Global} {
+		list, err := s.of(ctx, scope.Tenant(of), a)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(list, func(n Suppression) bool { return n.Reason == Restricted }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Remove lifts a suppression of the scope. What a person asked for stays:

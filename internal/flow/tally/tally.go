@@ -39,7 +39,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: "counts", About: pledge.Nobody, What: "how many messages of a customer were accepted, delivered, deferred and failed in a minute",
-		Purpose: "show how mail goes", Basis: pledge.NotPersonal,
+		Purpose: "show how mail goes", For: pledge.ToCount, Basis: pledge.NotPersonal,
 		Period: pledge.Period{Ceiling: period, From: "the minute"}, Found: "the customer's id", Erasing: pledge.Nothing,
 	}},
 	Places: append(pledge.Columns("counts", false, "tally", "tenant", "minute", "kind", "n"),
@@ -65,6 +65,8 @@ type Tally struct {
 	full  chan struct{}
 	mu    sync.Mutex
 	sums  map[slot]int64
+	// Purposes says for whom is counted; set before the first commit.
+	Purposes pledge.Instructions
 }
 
 // New makes a tally that listens to history from now on. Make it before the
@@ -82,6 +84,9 @@ func (t *Tally) saw(rows []db.Committed) {
 	defer t.mu.Unlock()
 	for _, r := range rows {
 		tenant, _ := r.Row[columnTenant].(int64)
+		if !pledge.Runs(t.Purposes, ids.Tenant(tenant), pledge.ToCount) {
+			continue
+		}
 		kind, _ := r.Row[columnKind].(int64)
 		at, _ := r.Row[columnAt].(int64)
 		t.sums[slot{tenant, at / time.Minute.Microseconds(), kind}]++

@@ -45,7 +45,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: category, About: pledge.Correspondent,
 		What:    "the subjects of messages a second time, without upper case, sealed in one chunk for each customer and hour or part of it",
-		Purpose: "find messages by words of their subject",
+		Purpose: "find messages by words of their subject", For: pledge.ToSearch,
 		Basis:   pledge.Contract,
 		Period:  pledge.Period{Ceiling: 90 * 24 * time.Hour, From: "the message's acceptance"},
 		Found:   "by the ids of the person's messages, which the message records name",
@@ -53,7 +53,7 @@ var Declaration = pledge.Declaration{
 		Source:  "the subject lines of the messages",
 	}, {
 		Name: "subject search operation", About: pledge.Nobody,
-		What: "how often subjects were dropped and chunks joined", Purpose: "keep writers of chunks out of each other's way",
+		What: "how often subjects were dropped and chunks joined", Purpose: "keep writers of chunks out of each other's way", For: pledge.ToRun,
 		Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: slices.Concat(
@@ -84,7 +84,10 @@ const (
 
 // Words reads history into chunks and searches them.
 type Words struct {
-	Log  *slog.Logger // set before Run; nothing is logged otherwise
+	Log *slog.Logger // set before Run; nothing is logged otherwise
+	// Purposes says whose subjects are kept; set before Run.
+	Purposes pledge.Instructions
+
 	db   *db.DB
 	set  *db.Set
 	add  *db.Bulk
@@ -254,7 +257,7 @@ func (x *Words) fill(b *history.Batch) error {
 	}
 	parts := map[slot][]column.Entry{}
 	for _, e := range b.Events {
-		if e.Kind != history.Accepted {
+		if e.Kind != history.Accepted || !pledge.Runs(x.Purposes, e.Tenant, pledge.ToSearch) {
 			continue
 		}
 		if text := searched(e.Detail.Subject); text != "" {

@@ -98,7 +98,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "message bodies", About: pledge.Correspondent,
 		What:    "the sealed bytes of messages too large for a row",
-		Purpose: "deliver the message",
+		Purpose: "deliver the message", For: pledge.ToDeliver,
 		Basis:   pledge.Contract,
 		Period:  pledge.Period{From: "no row refers to it any more; unreferenced bytes go within the sweep's grace of one day"},
 		Found:   "by the row that refers to it",

@@ -8,10 +8,10 @@ var Declaration = pledge.Declaration{
 	Package: "keep/db",
 	Categories: []pledge.Category{{
 		Name: "database operation", About: pledge.Nobody, What: "which migrations were applied, the numbers of nodes and of numbered rows",
-		Purpose: "open the database again and count on", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "open the database again and count on", For: pledge.ToRun, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}, {
 		Name: "database files", About: pledge.Nobody, What: "the files that hold the rows of all packages; what is personal in them is sealed above the database and declared there",
-		Purpose: "keep rows", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "keep rows", For: pledge.ToRun, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: append(append(append(
 		pledge.Columns("database operation", false, "keep_migration", "package", "number", "checksum", "at"),

@@ -30,7 +30,7 @@ var Declaration = pledge.Declaration{
 	Package: "keep/job",
 	Categories: []pledge.Category{{
 		Name: "job", About: pledge.Nobody, What: "which long work a customer started, how far it is, how it ended; its input is sealed by its owner and goes when it ends",
-		Purpose: "go on after a restart and show progress", Basis: pledge.NotPersonal,
+		Purpose: "go on after a restart and show progress", For: pledge.ToRun, Basis: pledge.NotPersonal,
 		Period: pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "the job's end"}, Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: append(pledge.Columns("job", false, "job", "id", "tenant", "kind", "state", "done", "total", "problem", "attempts", "due", "instance", "token", "until", "created", "changed"),

@@ -28,7 +28,7 @@ var Schema = db.Schema{Package: "keep/leader", SQL: schema}
 var Declaration = pledge.Declaration{
 	Package: "keep/leader",
 	Categories: []pledge.Category{{
-		Name: "leader operation", About: pledge.Nobody, What: "which process leads a duty, and until when", Purpose: "one process at a time does what must not be done twice",
+		Name: "leader operation", About: pledge.Nobody, What: "which process leads a duty, and until when", Purpose: "one process at a time does what must not be done twice", For: pledge.ToRun,
 		Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("leader operation", false, "leader_duty", "duty", "instance", "token", "until"),

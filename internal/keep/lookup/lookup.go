@@ -319,11 +319,11 @@ var Declaration = pledge.Declaration{
 	Package: "keep/lookup",
 	Categories: []pledge.Category{{
 		Name: "look-up", About: pledge.Correspondent, What: "keyed hashes of addresses and domains with the numbers of the rows they stand in",
-		Purpose: "find a person's rows without reading all", Basis: pledge.LegitimateInterest,
+		Purpose: "find a person's rows without reading all", For: pledge.ToServeRights, Basis: pledge.LegitimateInterest,
 		Period: pledge.Period{From: "the rows that the hashes point to; a run goes when the last of its rows goes"},
 		Found:  "keyed hash", Erasing: pledge.Delete,
 	}, {
-		Name: "look-up operation", About: pledge.Nobody, What: "names, versions and offsets of look-ups", Purpose: "go on after a start",
+		Name: "look-up operation", About: pledge.Nobody, What: "names, versions and offsets of look-ups", Purpose: "go on after a start", For: pledge.ToRun,
 		Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: slices.Concat(

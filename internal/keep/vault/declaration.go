@@ -8,7 +8,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "keys", About: pledge.Nobody,
 		What:    "the wrapped keys under which everything else is sealed, and the ids of keys to be destroyed",
-		Purpose: "open what is kept while it may be kept, and make it unreadable in every copy afterwards",
+		Purpose: "open what is kept while it may be kept, and make it unreadable in every copy afterwards", For: pledge.ToSecure,
 		Basis:   pledge.NotPersonal,
 		Period:  pledge.Period{From: "as long as the data that the key opens; an epoch key until its class's period is over"},
 		Found:   "customer, class and day or hour in the record's name",

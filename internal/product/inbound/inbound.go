@@ -46,8 +46,8 @@ var Declaration = pledge.Declaration{
 		Name: routes, About: pledge.Customer,
 		What: "address patterns of a customer, which may name a person's mailbox, and the endpoint that their mail goes to, with the secret " +
 			"that signs; a route that names an erased person is deleted, and mail for the mailbox is refused from then on unless the whole domain has a route",
-		Purpose: "hand mail over to the customer's endpoint",
-		Basis:   pledge.Contract, Period: pledge.Period{From: "the route's deletion, or the erasure of the person whose mailbox it names"},
+		Purpose: "hand mail over to the customer's endpoint", For: pledge.ToHandOver,
+		Basis: pledge.Contract, Period: pledge.Period{From: "the route's deletion, or the erasure of the person whose mailbox it names"},
 		Found: "the customer's id, or the keyed hash of the pattern, which is the person's address or its sub-addresses", Erasing: pledge.Delete,
 	}},
 	Places: slices.Concat(
@@ -63,7 +63,8 @@ type Route struct {
 	Tenant  ids.Tenant
 	Pattern string // *@in.example, user@in.example or user+*@in.example
 	URL     string
-	Secret  []byte // signs; shown once, as text
+	Secret  []byte           // signs; shown once, as text
+	To      pledge.Recipient // who stands behind the endpoint, and what for
 	Created time.Time
 	hash    [16]byte
 }
@@ -101,6 +102,10 @@ type secret struct {
 	Pattern string `json:"pattern"`
 	URL     string `json:"url"`
 	Secret  []byte `json:"secret"`
+	// Who, For and Own are the recipient's; empty is the customer itself.
+	Who string   `json:"who,omitempty"`
+	For string   `json:"for,omitempty"`
+	Own []string `json:"own,omitempty"`
 }
 
 func row(tenant ids.Tenant, id ids.Route) sealed.Row {
@@ -161,9 +166,18 @@ func checkURL(text string) (string, error) {
 	return u.String(), nil
 }
 
-// Add makes a route with a secret of its own. The pattern's domain must be the
-// customer's (Denied), and the pattern free (Conflict).
+// Add makes a route to an endpoint of the customer's own.
 func (s *Store) Add(ctx context.Context, tenant ids.Tenant, pattern, endpoint string) (Route, error) {
+	return s.AddTo(ctx, tenant, pattern, endpoint, pledge.Recipient{})
+}
+
+// AddTo makes a route with a secret of its own, to a recipient who may be somebody
+// else. The pattern's domain must be the customer's (Denied), the pattern free
+// (Conflict), and the recipient without a purpose of its own that is not allowed.
+func (s *Store) AddTo(ctx context.Context, tenant ids.Tenant, pattern, endpoint string, to pledge.Recipient) (Route, error) {
+	if err := to.Check("webhook"); err != nil {
+		return Route{}, err
+	}
 	pattern, domain, err := Pattern(pattern)
 	if err != nil {
 		return Route{}, err
@@ -174,7 +188,7 @@ func (s *Store) Add(ctx context.Context, tenant ids.Tenant, pattern, endpoint st
 	if err := s.mayHave(ctx, tenant, pattern, domain); err != nil {
 		return Route{}, err
 	}
-	r := Route{ID: ids.New[ids.Route](s.IDs), Tenant: tenant, Pattern: pattern, URL: endpoint, Secret: webhook.NewSecret()}
+	r := Route{ID: ids.New[ids.Route](s.IDs), Tenant: tenant, Pattern: pattern, URL: endpoint, Secret: webhook.NewSecret(), To: to}
 	if r.hash, err = s.hash(pattern); err != nil {
 		return Route{}, err
 	}
@@ -227,7 +241,7 @@ func (s *Store) free(ctx context.Context, tx *db.Tx, r Route, domain string) err
 }
 
 func (s *Store) seal(r Route) ([]byte, error) {
-	return sealed.Put(s.Vault, vault.Account, row(r.Tenant, r.ID), secret{r.Pattern, r.URL, r.Secret})
+	return sealed.Put(s.Vault, vault.Account, row(r.Tenant, r.ID), secret{r.Pattern, r.URL, r.Secret, r.To.Name, r.To.Purpose, r.To.Own})
 }
 
 // SecretText is a route's secret as the endpoint's library wants it (whsec_…).
@@ -270,6 +284,7 @@ func (s *Store) read(ctx context.Context, query string, args ...any) ([]Route, e
 		}
 		copy(r.hash[:], hash)
 		r.Pattern, r.URL, r.Secret = open.Pattern, open.URL, open.Secret
+		r.To = pledge.Recipient{Name: open.Who, Purpose: open.For, Own: open.Own}
 		list = append(list, r)
 		return nil
 	})
@@ -279,6 +294,7 @@ func (s *Store) read(ctx context.Context, query string, args ...any) ([]Route, e
 // Change is what may change of a route; nil leaves a field as it is.
 type Change struct {
 	URL *string
+	To  *pledge.Recipient
 	// NewSecret makes another secret, which is shown once.
 	NewSecret bool
 }
@@ -293,6 +309,12 @@ func (s *Store) Change(ctx context.Context, in scope.Scope, id ids.Route, c Chan
 		if r.URL, err = checkURL(*c.URL); err != nil {
 			return Route{}, err
 		}
+	}
+	if c.To != nil {
+		if err := c.To.Check("webhook"); err != nil {
+			return Route{}, err
+		}
+		r.To = *c.To
 	}
 	if c.NewSecret {
 		r.Secret = webhook.NewSecret()

@@ -43,14 +43,14 @@ var Declaration = pledge.Declaration{
 		{
 			Name: "sending domains", About: pledge.Customer,
 			What:    "the names of a customer's domains and whether they were shown to be theirs",
-			Purpose: "send and receive only as domains that are the customer's own",
-			Basis:   pledge.Contract, Period: pledge.Period{From: "the domain's deletion"},
+			Purpose: "send and receive only as domains that are the customer's own", For: pledge.ToDeliver,
+			Basis: pledge.Contract, Period: pledge.Period{From: "the domain's deletion"},
 			Found: "the customer's id", Erasing: pledge.Delete,
 		},
 		{
 			Name: "signing keys", About: pledge.Nobody,
 			What:    "DKIM keys of customers' domains",
-			Purpose: "sign mail", Basis: pledge.NotPersonal, Period: pledge.Period{From: "the domain's deletion"},
+			Purpose: "sign mail", For: pledge.ToDeliver, Basis: pledge.NotPersonal, Period: pledge.Period{From: "the domain's deletion"},
 			Found: "the domain", Erasing: pledge.Nothing,
 		},
 	},

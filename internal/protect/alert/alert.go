@@ -37,7 +37,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "alerts", About: pledge.Nobody,
 		What:    "what must be looked at, since when, how often it was seen, and whether somebody has seen it; identifiers and counts only",
-		Purpose: "see that something goes wrong", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "see that something goes wrong", For: pledge.ToSecure, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("alerts", false, "alert", "id", "marker", "kind", "text", "first", "last", "times", "acknowledged", "seen_by", "cleared", "told"),
 }

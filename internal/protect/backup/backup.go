@@ -45,12 +45,12 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: Category, About: pledge.Correspondent,
 		What:    "copies of the database and of message bodies as they were at a time, encrypted once more; what was erased since stays in them, sealed, until they expire",
-		Purpose: "bring the service back after a loss of data",
-		Basis:   pledge.LegitimateInterest,
-		Period:  pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "when the backup was taken"},
-		Found:   "not at all: what is erased does not open after its key's end, and is erased again when a backup is restored", Erasing: pledge.Delete,
+		Purpose: "bring the service back after a loss of data", For: pledge.ToSecure,
+		Basis:  pledge.LegitimateInterest,
+		Period: pledge.Period{Ceiling: 30 * 24 * time.Hour, From: "when the backup was taken"},
+		Found:  "not at all: what is erased does not open after its key's end, and is erased again when a backup is restored", Erasing: pledge.Delete,
 	}, {
-		Name: "state of backups", About: pledge.Nobody, What: "when a restore was last tried and whether it held", Purpose: "warn when no backup could be relied on",
+		Name: "state of backups", About: pledge.Nobody, What: "when a restore was last tried and whether it held", Purpose: "warn when no backup could be relied on", For: pledge.ToRun,
 		Basis: pledge.NotPersonal, Period: pledge.Period{From: "replaced by the next one"}, Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: append(pledge.Columns("state of backups", false, "backup_state", "what", "backup", "taken", "at", "good", "note"),

@@ -49,7 +49,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: Category, About: pledge.Staff,
 		What:    "which of the operator's people opened personal data of which customer, why, and until when",
-		Purpose: "show that staff open personal data only where they need it", Basis: pledge.LegitimateInterest,
+		Purpose: "show that staff open personal data only where they need it", For: pledge.ToSecure, Basis: pledge.LegitimateInterest,
 		Period: pledge.Period{Ceiling: 365 * 24 * time.Hour, From: "the grant's end"},
 		Found:  "the user's id", Erasing: pledge.Delete,
 	}},

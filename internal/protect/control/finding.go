@@ -32,7 +32,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "findings", About: pledge.Nobody,
 		What:    "what each probe last observed, when, and since when a promise is not kept",
-		Purpose: "show whether promises are kept", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "show whether promises are kept", For: pledge.ToAccount, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("findings", false, "finding", "promise", "tenant", "status", "evidence", "checked", "since"),
 }

@@ -64,14 +64,14 @@ var Declaration = pledge.Declaration{
 		{
 			Name: contracts, About: pledge.Customer,
 			What:    "when a customer's contract ended, in which capacity it was ordered, how many records of each category went, and the certificate; until they have it, the customer's name and its owners' addresses",
-			Purpose: "end the contract as the policy says, and show that it was", Basis: pledge.LegalDuty,
+			Purpose: "end the contract as the policy says, and show that it was", For: pledge.ToEnd, Basis: pledge.LegalDuty,
 			Period: pledge.Period{Ceiling: ceiling, From: "the end, or its undoing"},
 			Found:  "the customer's id", Erasing: pledge.KeepByLaw,
 		},
 		{
 			Name: Remains, About: pledge.Correspondent,
 			What:    "the records of an ended customer that a law wants kept longer, sealed under a key of their own",
-			Purpose: "the duty of law that names the category, and nothing else", Basis: pledge.LegalDuty,
+			Purpose: "the duty of law that names the category, and nothing else", For: pledge.ToHold, Basis: pledge.LegalDuty,
 			Period: pledge.Period{From: "the law's own period of each category; then they go at once"},
 			Found:  "by the number of the ended contract", Erasing: pledge.KeepByLaw,
 		},

@@ -216,10 +216,10 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: ledger, About: pledge.Correspondent,
 		What:    "the address of an erased person and further words by which they are known, or the number of a customer whose contract ended, and when it was erased, sealed under a key of its own, apart from the data",
-		Purpose: "erase the person, or the customer, again when a backup is restored",
-		Basis:   pledge.LegalDuty,
-		Period:  pledge.Period{Ceiling: LedgerDays * 24 * time.Hour, From: "the erasure; no backup is kept longer"},
-		Found:   "by opening the entries", Erasing: pledge.KeepByLaw,
+		Purpose: "erase the person, or the customer, again when a backup is restored", For: pledge.ToServeRights,
+		Basis:  pledge.LegalDuty,
+		Period: pledge.Period{Ceiling: LedgerDays * 24 * time.Hour, From: "the erasure; no backup is kept longer"},
+		Found:  "by opening the entries", Erasing: pledge.KeepByLaw,
 	}},
 	Places: []pledge.Place{
 		{Kind: pledge.DiskFile, Name: "erasures", Category: ledger, Sealed: true},

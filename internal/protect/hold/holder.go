@@ -19,7 +19,7 @@ var Declaration = pledge.Declaration{
 		{
 			Name: held, About: pledge.Correspondent,
 			What:    "copies of the records of a held person, message or customer, sealed under the hold's own key",
-			Purpose: "a dispute, a claim or a duty of law, and nothing else", Basis: pledge.LegalDuty,
+			Purpose: "a dispute, a claim or a duty of law, and nothing else", For: pledge.ToHold, Basis: pledge.LegalDuty,
 			Period: pledge.Period{From: "the release of the hold, with which they go at once"},
 			Found:  "keyed hash of the address", Erasing: pledge.KeepByLaw,
 			Source: "the records of the person's messages",
@@ -27,7 +27,7 @@ var Declaration = pledge.Declaration{
 		{
 			Name: "holds", About: pledge.Correspondent,
 			What:    "who or what is held, in which case, why, by whom and until which review; after the release only its number, ground and dates",
-			Purpose: "show that what outlives its period has a ground", Basis: pledge.LegalDuty,
+			Purpose: "show that what outlives its period has a ground", For: pledge.ToHold, Basis: pledge.LegalDuty,
 			Period: pledge.Period{From: "the release, when what names somebody goes; the rest a year after it"},
 			Found:  "by opening the holds of the customer", Erasing: pledge.KeepByLaw,
 		},

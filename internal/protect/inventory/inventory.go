@@ -96,6 +96,8 @@ func check(c pledge.Category) string {
 		return "it needs a legal basis and what erasing means"
 	case personal == (c.Basis == pledge.NotPersonal):
 		return "its legal basis does not fit whom it is about"
+	case personal && !slices.Contains(pledge.Bases(), c.Basis):
+		return "its legal basis is none: contract, legal duty, legitimate interest or consent"
 	case personal && (c.Found == "" || c.Period.From == ""):
 		return "it does not say how a person is found in it, or what its period counts from"
 	case c.Period.Ceiling != 0 && c.Period.Floor > c.Period.Ceiling:
@@ -103,7 +105,36 @@ func check(c pledge.Category) string {
 	case c.Period.Ceiling < 0 || c.Period.Floor < 0:
 		return "a period is not negative"
 	}
+	return served(c)
+}
+
+// served says what is wrong with the purpose that a category serves. Data of
+// correspondents is processed on the customer's instruction or by a law that is
+// named, and for nothing else (GDPR Art. 28(3)(a)).
+func served(c pledge.Category) string {
+	p, known := c.For.Of()
+	switch {
+	case !known:
+		return fmt.Sprintf("it serves %q, which is no purpose", c.For)
+	case c.About == pledge.Correspondent && p.Ground == pledge.OfContract:
+		return fmt.Sprintf("it is about correspondents and serves %q, which neither the customer instructs nor a law asks for", c.For)
+	case c.About != pledge.Nobody && c.For == pledge.ToRun:
+		return "it is about somebody and serves the running of the server, which needs nobody's data"
+	case c.Basis == pledge.LegalDuty && p.Ground != pledge.ByLaw:
+		return fmt.Sprintf("it rests on a legal duty and serves %q, for which no law is named", c.For)
+	}
 	return ""
+}
+
+// Serving is what is kept for each purpose: its categories by name.
+func (i *Inventory) Serving(p pledge.Purpose) []string {
+	list := []string{}
+	for _, e := range i.entries {
+		if e.For == p {
+			list = append(list, e.Name)
+		}
+	}
+	return list
 }
 
 // With gives the inventory with the ceilings that the operator set, and with what

@@ -18,7 +18,7 @@ func letters() pledge.Declaration {
 	return pledge.Declaration{
 		Package: "test/letters",
 		Categories: []pledge.Category{{
-			Name: "letters", About: pledge.Correspondent, What: "letters", Purpose: "carry them", Basis: pledge.Contract,
+			Name: "letters", About: pledge.Correspondent, What: "letters", Purpose: "carry them", For: pledge.ToDeliver, Basis: pledge.Contract,
 			Period: pledge.Period{Ceiling: 48 * time.Hour, From: "the stamp"}, Found: "by name", Erasing: pledge.Delete,
 		}},
 		Places: append(pledge.Columns("letters", true, "letter", "id", "sealed"),
@@ -40,6 +40,12 @@ func TestJoinNamesWhatIsWrong(t *testing.T) {
 		{func(d *pledge.Declaration) { d.Categories[0].Found = "" }, "how a person is found"},
 		{func(d *pledge.Declaration) { d.Categories[0].Period.Floor = 100 * time.Hour }, "floor is above the ceiling"},
 		{func(d *pledge.Declaration) { d.Categories[0].Purpose = "" }, "what for"},
+		{func(d *pledge.Declaration) { d.Categories[0].For = "" }, `it serves "", which is no purpose`},
+		{func(d *pledge.Declaration) { d.Categories[0].For = "others' marketing" }, "which is no purpose"},
+		{func(d *pledge.Declaration) { d.Categories[0].For = pledge.ToKeepAccounts }, "neither the customer instructs nor a law asks for"},
+		{func(d *pledge.Declaration) { d.Categories[0].For = pledge.ToRun }, "which neither the customer instructs"},
+		{func(d *pledge.Declaration) { d.Categories[0].Basis = pledge.LegalDuty }, "for which no law is named"},
+		{func(d *pledge.Declaration) { d.Categories[0].Basis = "habit" }, "its legal basis is none"},
 	} {
 		d := letters()
 		c.change(&d)

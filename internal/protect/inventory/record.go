@@ -35,6 +35,7 @@ type line struct {
 	About    string   `json:"data_subjects"`
 	What     string   `json:"data"`
 	Purpose  string   `json:"purpose"`
+	For      string   `json:"for"` // the purpose of the list: on whose word it runs
 	Basis    string   `json:"legal_basis"`
 	Period   string   `json:"erased_after"`
 	Found    string   `json:"found_by"`
@@ -75,7 +76,7 @@ func (i *Inventory) Record(w io.Writer, f Format, of Holder) error {
 
 func lineOf(e *Entry) line {
 	l := line{
-		Category: e.Name, About: string(e.About), What: e.What, Purpose: e.Purpose, Basis: string(e.Basis),
+		Category: e.Name, About: string(e.About), What: e.What, Purpose: e.Purpose, For: string(e.For), Basis: string(e.Basis),
 		Period: e.InForce(), Found: e.Found, Erasing: string(e.Erasing), Security: Security(*e), Package: e.Package, Places: []string{},
 	}
 	for _, p := range e.Places {

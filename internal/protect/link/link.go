@@ -36,7 +36,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: "used links", About: pledge.Nobody, What: "random numbers of links that were used",
-		Purpose: "let a link that may be used once act once", Basis: pledge.NotPersonal,
+		Purpose: "let a link that may be used once act once", For: pledge.ToSecure, Basis: pledge.NotPersonal,
 		Period: pledge.Period{From: "the link's end"}, Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("used links", false, "link_used", "id", "expires"),

@@ -52,10 +52,10 @@ var Declaration = pledge.Declaration{
 		Name: category, About: pledge.Correspondent,
 		What: "which endpoints got a person's data and must be told of an erasure, a correction, a restriction or an objection, with the address until " +
 			"they acknowledge it; from then on only the endpoint's host and the dates",
-		Purpose: "tell recipients, and show that they were told (GDPR Art. 17(2), 19)",
-		Basis:   pledge.LegalDuty,
-		Period:  pledge.Period{Ceiling: kept, From: "the acknowledgement, with which what names the person goes"},
-		Found:   "keyed hash of the address", Erasing: pledge.KeepByLaw,
+		Purpose: "tell recipients, and show that they were told (GDPR Art. 17(2), 19)", For: pledge.ToServeRights,
+		Basis:  pledge.LegalDuty,
+		Period: pledge.Period{Ceiling: kept, From: "the acknowledgement, with which what names the person goes"},
+		Found:  "keyed hash of the address", Erasing: pledge.KeepByLaw,
 		Source: "the records of the person's messages", Recipients: "the endpoint that got the data",
 	}},
 	Places: slices.Concat(

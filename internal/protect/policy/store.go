@@ -32,7 +32,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "policies", About: pledge.Staff,
 		What:    "every version of the privacy policy, and which user published it",
-		Purpose: "obey it, and show what was promised when",
+		Purpose: "obey it, and show what was promised when", For: pledge.ToAccount,
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{From: "never removed: older versions stay public; a customer's own goes with the contract"},
 		Found:   "the user's id",

@@ -23,14 +23,14 @@ var Declaration = pledge.Declaration{
 		{
 			Name: Category, About: pledge.Staff,
 			What:    "who read personal data: user, token or command line, network address, operation, customer, category, how many records of which time, their numbers; of a person who was asked for a keyed hash",
-			Purpose: "after a breach, say whose data was seen; show who reads what", Basis: pledge.LegitimateInterest,
+			Purpose: "after a breach, say whose data was seen; show who reads what", For: pledge.ToSecure, Basis: pledge.LegitimateInterest,
 			Period: pledge.Period{Ceiling: year, From: "the read"},
 			Found:  "by the number of the user who read", Erasing: pledge.KeepByLaw,
 		},
 		{
 			Name: "times of recording", About: pledge.Nobody,
 			What:    "when processes began and ended to record reads",
-			Purpose: "say from when on, and in which gaps, records of reads are not complete", Basis: pledge.NotPersonal,
+			Purpose: "say from when on, and in which gaps, records of reads are not complete", For: pledge.ToRun, Basis: pledge.NotPersonal,
 			Period: pledge.Period{From: "as long as the records; the oldest stays"}, Erasing: pledge.Nothing,
 		},
 	},

@@ -45,8 +45,8 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: category, About: pledge.Correspondent,
-		What:       "the address, the words and the identifiers of a person who asked about their data, what was decided and why, and for two weeks the certificate",
-		Purpose:    "answer the request in time, and show that it was answered",
+		What:    "the address, the words and the identifiers of a person who asked about their data, what was decided and why, and for two weeks the certificate",
+		Purpose: "answer the request in time, and show that it was answered", For: pledge.ToServeRights,
 		Basis:      pledge.LegalDuty,
 		Period:     pledge.Period{Floor: floor, Ceiling: ceiling, From: "the answer; seven days where the address was never proved"},
 		Found:      "keyed hash of the address",

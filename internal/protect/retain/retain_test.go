@@ -28,7 +28,7 @@ func letters() pledge.Declaration {
 	return pledge.Declaration{
 		Package: "test/letters",
 		Categories: []pledge.Category{{
-			Name: "letters", About: pledge.Correspondent, What: "letters", Purpose: "carry them", Basis: pledge.Contract,
+			Name: "letters", About: pledge.Correspondent, What: "letters", Purpose: "carry them", For: pledge.ToDeliver, Basis: pledge.Contract,
 			Period: pledge.Period{Ceiling: 10 * day, From: "the stamp"}, Found: "by name", Erasing: pledge.Delete,
 		}},
 		Places: pledge.Columns("letters", true, "letter", "sealed"),

@@ -26,7 +26,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: "retention states", About: pledge.Nobody, What: "of each category: its period, when it was last purged, how much went, and whether that failed",
-		Purpose: "show that periods are kept", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "show that periods are kept", For: pledge.ToAccount, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("retention states", false, "retention", "category", "period", "before", "tried", "ran", "purged", "gone", "total", "oldest", "problem"),
 }

@@ -68,9 +68,9 @@ func ann(t *testing.T) address.Address {
 func desk(t *testing.T, holders ...pledge.Holder) *subject.Desk {
 	t.Helper()
 	all, err := inventory.Join(pledge.Declaration{Package: "shelf", Categories: []pledge.Category{
-		{Name: "queued mail", About: pledge.Correspondent, What: "letters", Purpose: "deliver them", Basis: pledge.Contract, Period: pledge.Period{Ceiling: time.Hour, From: "the letter"}, Found: "x", Erasing: pledge.Delete, Source: "who wrote it", Recipients: "who gets it"},
-		{Name: "message records", About: pledge.Correspondent, What: "records", Purpose: "show them", Basis: pledge.Contract, Period: pledge.Period{From: "the letter"}, Found: "x", Erasing: pledge.Delete},
-		{Name: "diary", About: pledge.Staff, What: "what nobody wrote", Purpose: "none", Basis: pledge.Consent, Period: pledge.Period{From: "x"}, Found: "x", Erasing: pledge.Delete},
+		{Name: "queued mail", About: pledge.Correspondent, What: "letters", Purpose: "deliver them", For: pledge.ToDeliver, Basis: pledge.Contract, Period: pledge.Period{Ceiling: time.Hour, From: "the letter"}, Found: "x", Erasing: pledge.Delete, Source: "who wrote it", Recipients: "who gets it"},
+		{Name: "message records", About: pledge.Correspondent, What: "records", Purpose: "show them", For: pledge.ToRecord, Basis: pledge.Contract, Period: pledge.Period{From: "the letter"}, Found: "x", Erasing: pledge.Delete},
+		{Name: "diary", About: pledge.Staff, What: "what nobody wrote", Purpose: "none", For: pledge.ToKeepAccounts, Basis: pledge.Consent, Period: pledge.Period{From: "x"}, Found: "x", Erasing: pledge.Delete},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ var Declaration = pledge.Declaration{
 	Package: pkg,
 	Categories: []pledge.Category{{
 		Name: Attributes, About: pledge.Nobody, What: "the names of those attributes of a customer's messages that identify a person",
-		Purpose: "find everything about a person who asks", Basis: pledge.NotPersonal, Period: pledge.Period{From: "the end of the contract"},
+		Purpose: "find everything about a person who asks", For: pledge.ToServeRights, Basis: pledge.NotPersonal, Period: pledge.Period{From: "the end of the contract"},
 		Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns(Attributes, false, "subject_attribute", "tenant", "name", "sort"),

@@ -37,7 +37,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "customers", About: pledge.Customer,
 		What:    "a customer's name, state and region, and when its contract ends",
-		Purpose: "know whose mail this is and whether the contract lives",
+		Purpose: "know whose mail this is and whether the contract lives", For: pledge.ToKeepAccounts,
 		Basis:   pledge.Contract,
 		Period:  pledge.Period{From: "the contract's end"},
 		Found:   "the customer's id",

@@ -23,7 +23,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: Category, About: pledge.Staff,
 		What:    "what people attest: training, screening and secrecy of staff; audits, tests, reports of providers; with the file on which it rests",
-		Purpose: "show what no probe can see", Basis: pledge.LegitimateInterest,
+		Purpose: "show what no probe can see", For: pledge.ToSecure, Basis: pledge.LegitimateInterest,
 		Period: pledge.Period{Ceiling: 3 * 365 * 24 * time.Hour, From: "the attestation's end"},
 		Found:  "the user's id", Erasing: pledge.Delete,
 	}},

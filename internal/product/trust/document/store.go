@@ -35,7 +35,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "published documents", About: pledge.Nobody,
 		What:    "every published version of every document with its signature",
-		Purpose: "show what was said when", Basis: pledge.NotPersonal,
+		Purpose: "show what was said when", For: pledge.ToAccount, Basis: pledge.NotPersonal,
 		Period: pledge.Period{From: "never removed: older versions stay public"}, Found: "not at all", Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("published documents", false, "trust_document", "kind", "number", "published", "policy", "source", "markdown", "pdf", "note", "despite", "reason"),

@@ -39,7 +39,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "register of findings", About: pledge.Nobody,
 		What:    "weaknesses that tests, audits, reports and scans found, how bad they are, who mends them and since when they are mended",
-		Purpose: "mend them in time", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "mend them in time", For: pledge.ToSecure, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: slices.Concat(
 		pledge.Columns("register of findings", false, "weakness", "id", "tenant", "source", "severity", "state", "owner", "found", "moved", "marker"),

@@ -24,7 +24,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: category, About: pledge.Customer,
 		What:    "breaches and drills: what happened, in which scope, which customers were told and when, what was done; numbers of persons and records, and never who they are",
-		Purpose: "tell those concerned in time, and show it (GDPR Art. 33(5))", Basis: pledge.LegalDuty,
+		Purpose: "tell those concerned in time, and show it (GDPR Art. 33(5))", For: pledge.ToTellBreach, Basis: pledge.LegalDuty,
 		Period: pledge.Period{Ceiling: kept, Floor: kept, From: "the close; a drill a year"},
 		Found:  "by the customer", Erasing: pledge.KeepByLaw,
 	}},

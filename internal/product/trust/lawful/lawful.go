@@ -49,7 +49,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: Category, About: pledge.Nobody,
 		What:    "which authority asked for data of which customer, under which case and law, what was decided, and how many persons it concerned",
-		Purpose: "answer authorities lawfully and report it openly", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "answer authorities lawfully and report it openly", For: pledge.ToDisclose, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: slices.Concat(
 		pledge.Columns(Category, false, table, "id", "customer", "kind", "state", "country", "received", "decided", "persons", "exports", "hash"),

@@ -45,7 +45,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: category, About: pledge.Customer,
 		What:    "of which version of the policy an account was told, when that was seen, and when and how it was accepted",
-		Purpose: "tell accounts of changes, and show what they accepted",
+		Purpose: "tell accounts of changes, and show what they accepted", For: pledge.ToAccount,
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{From: "the contract's end"},
 		Found:   "the customer's id",

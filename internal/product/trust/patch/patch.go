@@ -41,7 +41,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "vulnerability data", About: pledge.Nobody,
 		What:    "published vulnerability records that name a part of this server, and when they were imported",
-		Purpose: "find known vulnerabilities in this server", Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
+		Purpose: "find known vulnerabilities in this server", For: pledge.ToSecure, Basis: pledge.NotPersonal, Erasing: pledge.Nothing,
 	}},
 	Places: pledge.Columns("vulnerability data", false, "vulnerability_data", "id", "imported", "published", "records", "digest", "parts", "kept"),
 }

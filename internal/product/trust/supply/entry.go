@@ -11,6 +11,7 @@ import (
 
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/plain"
+	"mailvow/internal/base/pledge"
 )
 
 // Kind says what sort of business a sub-processor is.
@@ -78,6 +79,7 @@ type Entry struct {
 	Name      string    `yaml:"name" json:"name" doc:"Who it is, as customers are told." example:"Example Cloud GmbH"`
 	Kind      Kind      `yaml:"kind" json:"kind" doc:"infrastructure, delivery, payment, support, security, observation, or own for a machine of yours with a public address." example:"infrastructure"`
 	Purposes  []string  `yaml:"purposes" json:"purposes" nullable:"false" doc:"What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words." example:"object store, backups"`
+	Own       []string  `yaml:"own_purposes" json:"own_purposes,omitempty" doc:"What it uses the data for on its own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused." example:"billing"`
 	Country   string    `yaml:"country" json:"country" doc:"The country in which the data is, as ISO 3166 has it." example:"DE"`
 	Region    string    `yaml:"region" json:"region,omitempty" doc:"Where in it. Of an endpoint that the configuration puts into another region than this server's, that region." example:"eu-west"`
 	Uses      []string  `yaml:"uses" json:"uses,omitempty" doc:"Whose machines it uses in turn." example:"Example Hosting AG"`
@@ -130,6 +132,14 @@ func (e *Entry) Check() error {
 		if !pattern(p) {
 			return fault.Field("endpoints", fmt.Sprintf("%.80q is no endpoint; write host:port, a host, or *.domain:port.", p))
 		}
+	}
+	for _, p := range e.Purposes {
+		if err := pledge.CheckPurpose("purposes", p); err != nil {
+			return err
+		}
+	}
+	if err := (pledge.Recipient{Own: e.Own}).Check(""); err != nil {
+		return err
 	}
 	return e.checkPapers()
 }
@@ -280,6 +290,7 @@ func diff(before, after *Entry) []Change {
 	text("name", a.Name, b.Name, b.Name != "")
 	text("kind", string(a.Kind), string(b.Kind), b.Kind == Own)
 	words("purposes", a.Purposes, b.Purposes)
+	words("own purposes", a.Own, b.Own)
 	text("country", a.Country, b.Country, b.Country != "")
 	text("region", a.Region, b.Region, b.Region != "")
 	words("uses", a.Uses, b.Uses)

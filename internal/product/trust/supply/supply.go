@@ -46,7 +46,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: "sub-processors", About: pledge.Staff,
 		What:    "every version of the register of sub-processors with which user announced it, and which customer was told when",
-		Purpose: "show customers who gets data, and refuse everybody else",
+		Purpose: "show customers who gets data, and refuse everybody else", For: pledge.ToNameOthers,
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{From: "never removed: older versions stay; a customer's own go with the contract"},
 		Found:   "the user's id",
@@ -54,7 +54,7 @@ var Declaration = pledge.Declaration{
 	}, {
 		Name: "objections to sub-processors", About: pledge.Staff,
 		What:    "which customer objected to a change, the reason, and the operator's answer",
-		Purpose: "answer them, and show that they were answered",
+		Purpose: "answer them, and show that they were answered", For: pledge.ToNameOthers,
 		Basis:   pledge.LegalDuty,
 		Period:  pledge.Period{From: "goes with the customer's contract"},
 		Found:   "the user's id",

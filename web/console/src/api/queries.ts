@@ -145,6 +145,10 @@ export const q = {
     queryKey: ['policy', 'now'],
     queryFn: () => must(api.GET('/v1/policy')),
   }),
+  purposes: queryOptions({
+    queryKey: ['policy', 'purposes'],
+    queryFn: async () => rows(await must(api.GET('/v1/purposes'))),
+  }),
   policyVersions: queryOptions({
     queryKey: ['policy', 'versions'],
     queryFn: async () => rows(await must(api.GET('/v1/policy/versions'))),

@@ -1196,6 +1196,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/purposes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What data is processed for, on whose word, and whether it runs */
+        get: operations["list-purposes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/purposes/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Instruct a purpose, or end it: a version of the policy */
+        put: operations["instruct-purpose"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/queue": {
         parameters: {
             query?: never;
@@ -1341,6 +1375,23 @@ export interface paths {
         };
         /** The queue by recipient domain and customer */
         get: operations["summarise-queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/recipients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody who gets personal data, and what for: sub-processors in force and endpoints of routes */
+        get: operations["list-recipients"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2064,6 +2115,14 @@ export interface components {
              */
             oldest: string | null;
         };
+        Behind: {
+            /** @description What they use it for on their own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused. */
+            own_purposes?: string[] | null;
+            /** @description What they get the mail for. */
+            purpose?: string;
+            /** @description Who stands behind the endpoint; empty: the customer itself. */
+            recipient?: string;
+        };
         Caught: {
             attachments: components["schemas"]["File"][];
             date?: string;
@@ -2615,6 +2674,8 @@ export interface components {
             basis: string;
             category: string;
             erasing: string;
+            /** @description The purpose of the list that this serves; see list-purposes. */
+            for: string;
             found: string;
             holder: string;
             period: string;
@@ -2625,6 +2686,9 @@ export interface components {
         };
         ItemsOutOperatorEndpointBody: {
             items: components["schemas"]["OperatorEndpoint"][];
+        };
+        ItemsOutRecipientBody: {
+            items: components["schemas"]["Recipient"][];
         };
         ItemsOutSupplyObjectionBody: {
             items: components["schemas"]["SupplyObjection"][];
@@ -3330,6 +3394,40 @@ export interface components {
             /** @description What changed; public. */
             note?: string;
         };
+        Purpose: {
+            /** @description What is kept for it, as the inventory names it. */
+            categories: string[];
+            /**
+             * @description On whose word it runs: the policy's, a law's, or the contract's.
+             * @enum {string}
+             */
+            ground: "instructed" | "law" | "contract";
+            /** @description The law that asks for it. */
+            law?: string;
+            /** @example search */
+            name: string;
+            /** @description The platform's policy has it, so that a customer's may. */
+            offered: boolean;
+            /** @description The versions of the policy that say so: 3-2. */
+            policy: string;
+            runs: boolean;
+            /** @description What stops while it is not instructed. */
+            stops?: string;
+            what: string;
+        };
+        PurposeInBody: {
+            /**
+             * Format: date-time
+             * @description Left out: as soon as it may be.
+             */
+            effective_at?: string;
+            instructed: boolean;
+            /** @description What the change is for; public. */
+            note?: string;
+        };
+        PurposesOutBody: {
+            items: components["schemas"]["Purpose"][];
+        };
         QueueGroup: {
             customer: string;
             /**
@@ -3405,6 +3503,25 @@ export interface components {
              * @description How often it was seen.
              */
             times: number;
+        };
+        Recipient: {
+            /** @description Where a sub-processor has it. */
+            country?: string;
+            /** @description Whose endpoint it is, or whose data alone a sub-processor gets. */
+            customer?: string;
+            /** @description Of an endpoint. */
+            host?: string;
+            /**
+             * @description One of the operator's, or who stands behind an endpoint of the customer's.
+             * @enum {string}
+             */
+            kind: "sub_processor" | "endpoint";
+            /** @description Empty: the customer itself. */
+            name: string;
+            /** @description What they use it for on their own account. */
+            own_purposes: string[];
+            /** @description What they get it for. */
+            purposes: string[];
         };
         Request: {
             address: string;
@@ -3531,6 +3648,12 @@ export interface components {
             webhook: components["schemas"]["RouteWebhook"];
         };
         RouteWebhook: {
+            /** @description What they use it for on their own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused. */
+            own_purposes?: string[] | null;
+            /** @description What they get the mail for. */
+            purpose?: string;
+            /** @description Who stands behind the endpoint; empty: the customer itself. */
+            recipient?: string;
             /** @description Signs the requests (Standard Webhooks). Shown once. */
             readonly secret?: string;
             url: string;
@@ -3747,6 +3870,13 @@ export interface components {
              * @example Example Cloud GmbH
              */
             name: string;
+            /**
+             * @description What it uses the data for on its own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused.
+             * @example [
+             *       "billing"
+             *     ]
+             */
+            own_purposes?: string[] | null;
             /**
              * @description What it is used for and nothing else. An endpoint is spoken to for a purpose that stands here: database, object store, key store, backups, newest state, traces, relaying, certificates, name look-ups. What has no endpoint is said in your own words.
              * @example [
@@ -4074,9 +4204,17 @@ export interface components {
             title: string;
         };
         WebhookStruct: {
+            /** @description What they use it for on their own account: billing, security or legal duty. Anything else, others' marketing first of all, is refused. */
+            own_purposes?: string[] | null;
+            /** @description What they get the mail for. */
+            purpose?: string;
+            /** @description Who stands behind the endpoint; empty: the customer itself. */
+            recipient?: string;
             url: string;
         };
         WebhookStruct1: {
+            /** @description Who stands behind it, in place of what was said before. */
+            for?: components["schemas"]["Behind"];
             /** @description Make another secret; it is shown once. */
             new_secret?: boolean;
             url?: string;
@@ -7044,6 +7182,70 @@ export interface operations {
             };
         };
     };
+    "list-purposes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurposesOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "instruct-purpose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PurposeInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-queue": {
         parameters: {
             query?: {
@@ -7342,6 +7544,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueGroup"][] | null;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-recipients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemsOutRecipientBody"];
                 };
             };
             /** @description Error */

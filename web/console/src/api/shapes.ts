@@ -78,6 +78,7 @@ export type Start = {
   inbound_recipient?: string;
 };
 export type Policy = Schemas['PolicyInForce'];
+export type Purpose = Schemas['Purpose'];
 export type PolicySetting = Schemas['PolicySetting'];
 export type PolicyVersion = Schemas['PolicyVersion'];
 export type PolicyVerdict = Schemas['PolicyVerdict'];

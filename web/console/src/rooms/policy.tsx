@@ -15,7 +15,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
-import type { Policy as InForce, PolicySetting, PolicyVerdict, PolicyVersion } from '../api/shapes';
+import type { Policy as InForce, PolicySetting, PolicyVerdict, PolicyVersion, Purpose } from '../api/shapes';
 import { may } from '../may';
 import { ask, openForm, tell } from '../parts/ask';
 import { Block, Empty, When } from '../parts/atoms';
@@ -224,6 +224,74 @@ function Everything({ policy }: { policy: InForce }) {
   );
 }
 
+/** Asks, and publishes a version of the policy that names a purpose or leaves it out. */
+function instruct(p: Purpose) {
+  const on = !p.runs;
+  ask({
+    title: on ? t.policy.purposeOn(p.name) : t.policy.purposeOff(p.name),
+    text: on ? t.policy.purposeOnText(p.what) : t.policy.purposeOffText(p.stops ?? ''),
+    confirm: t.policy.publish,
+    danger: !on,
+    act: async () => {
+      const made = await must(
+        api.PUT('/v1/purposes/{name}', {
+          params: { path: { name: p.name } },
+          body: { instructed: on },
+        }),
+      );
+      await refresh();
+      tell(t.policy.published(made.number ?? 0));
+    },
+  });
+}
+
+/** What data is processed for, on whose word, and the switch of what the policy instructs. */
+function Purposes({ manage, platform }: { manage: boolean; platform: boolean }) {
+  const query = useQuery(q.purposes);
+  const columns: Column<Purpose>[] = [
+    { id: 'name', title: t.policy.purpose, lead: true, cell: (p) => <strong>{p.name}</strong> },
+    { id: 'what', title: t.policy.purposeFor, wrap: true, grow: true, cell: (p) => p.what },
+    {
+      id: 'ground',
+      title: t.policy.purposeGround,
+      wrap: true,
+      cell: (p) => p.law ?? t.policy.grounds[p.ground],
+    },
+    {
+      id: 'runs',
+      title: t.policy.purposeState,
+      cell: (p) => (p.runs ? t.policy.purposeRuns : t.policy.purposeStopped),
+    },
+    {
+      id: 'acts',
+      title: t.common.actions,
+      align: 'right',
+      cell: (p) =>
+        manage &&
+        p.ground === 'instructed' &&
+        (p.runs || p.offered || platform) && (
+          <Button
+            size="compact-xs"
+            variant="default"
+            aria-label={p.runs ? t.policy.purposeOff(p.name) : t.policy.purposeOn(p.name)}
+            onClick={() => instruct(p)}
+          >
+            {p.runs ? t.policy.switchOff : t.policy.switchOn}
+          </Button>
+        ),
+    },
+  ];
+  return (
+    <Block title={t.policy.purposes} text={t.policy.purposesText} flush>
+      <Loaded query={query}>
+        {(rows) => (
+          <DataTable label={t.policy.purposes} columns={columns} rows={rows} rowKey={(p) => p.name} />
+        )}
+      </Loaded>
+    </Block>
+  );
+}
+
 const scheduled = (v: PolicyVersion) =>
   !v.withdrawn_at && (parseTime(v.effective_at)?.getTime() ?? 0) > Date.now();
 
@@ -378,6 +446,7 @@ export function Policy() {
                 <Main policy={policy} />
               </Block>
             )}
+            <Purposes manage={manage} platform={policy.platform} />
             <Versions manage={manage} />
             <Everything policy={policy} />
             {manage && policy.platform && <Profiles />}
