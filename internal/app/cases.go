@@ -9,10 +9,13 @@ import (
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
+	"mailvow/internal/base/pledge"
+	"mailvow/internal/base/scope"
 	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/intake"
+	"mailvow/internal/flow/mention"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/link"
@@ -113,4 +116,19 @@ func (s shownCases) Enter(ctx context.Context, t ids.Tenant, by access.Principal
 func (s shownCases) Decide(ctx context.Context, by access.Principal, x request.Decision) (request.Case, error) {
 	x.By = actingAs(by)
 	return s.Desk.Decide(ctx, x)
+}
+
+// shownMentions implements httpapi.Mentions.
+type shownMentions struct{ *mention.Store }
+
+var _ httpapi.Mentions = shownMentions{}
+
+// Order implements httpapi.Mentions.
+func (s shownMentions) Order(ctx context.Context, t ids.Tenant, by access.Principal, who pledge.Subject) (mention.Search, error) {
+	return s.Store.Order(ctx, t, actor(by), who)
+}
+
+// Decide implements httpapi.Mentions.
+func (s shownMentions) Decide(ctx context.Context, in scope.Scope, by access.Principal, id ids.Job, n int, v mention.Verdict, left string) error {
+	return s.Store.Decide(ctx, in, actor(by), id, n, v, left)
 }

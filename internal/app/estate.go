@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/inbox"
+	"mailvow/internal/flow/mention"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
@@ -57,6 +58,7 @@ func (h *House) estate() []ending.Part {
 		gone("history operation", operation, p.by("flow/history", "drop_redactions")),
 		{Category: "suppressions", HandOver: p.suppressions, Destroy: p.suppressed},
 		{Category: "notices to recipients", HandOver: p.notices, Destroy: p.by("protect/onward", "drop")},
+		gone(mention.Category, "what was found of persons who asked; the archives have what was theirs", h.mentions.Drop),
 		gone(subject.Attributes, "settings of its requests of persons", p.by("protect/subject", "drop_tenant")),
 		{Category: "requests of persons", HandOver: p.requests, Destroy: h.cases.Drop},
 		{Category: reads.Category, HandOver: p.looks, Destroy: p.looked},

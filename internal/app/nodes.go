@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/base/clock"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/mention"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
 	"mailvow/internal/keep/disk"
@@ -214,6 +215,7 @@ const jobPlaces, jobShare = 4, 1
 func (h *House) runner() *job.Runner {
 	r := job.NewRunner(h.jobs, h.Clock, h.observe, jobPlaces, jobShare)
 	r.Handle(history.RedactJob, h.rewrite.Work)
+	r.Handle(mention.Job, h.mentions.Work)
 	return r
 }
 

@@ -13,6 +13,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/mention"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
@@ -35,7 +36,7 @@ func (h *House) openPolicy(ctx context.Context) (err error) {
 
 // ruled are the categories whose period a policy can set: those that a rule of
 // retention purges by it.
-var ruled = []string{"caught mail", "conversations", "counts", "job", "message records", reads.Category, "stored answers"}
+var ruled = []string{"caught mail", "conversations", "counts", "job", mention.Category, "message records", reads.Category, "stored answers"}
 
 // known are the words that a policy may use.
 func known() policy.Known {

@@ -10,6 +10,7 @@ import (
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
+	"mailvow/internal/flow/mention"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/keep/blob"
 	"mailvow/internal/keep/db"
@@ -37,6 +38,7 @@ type trust struct {
 	inventory *inventory.Inventory
 	persons   *history.Holder
 	subjects  *subject.Desk
+	mentions  *mention.Store
 	eraser    *erase.Eraser
 	endings   *ending.Store
 	cases     *request.Desk
@@ -75,10 +77,14 @@ func (h *House) openTrust(ctx context.Context) error {
 		Source: h.persons.ForHolds(), DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Observe: h.observe,
 	})
 	h.openOnward()
-	holders := []pledge.Holder{h.holds, h.cases, h.onward, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
+	h.mentions = mention.New(mention.Config{
+		DB: h.db, Vault: h.vault, Jobs: h.jobs, Queue: h.queue, Subjects: h.words, Records: h.history, Persons: h.persons,
+		Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock,
+	})
+	holders := []pledge.Holder{h.holds, h.cases, h.onward, h.mentions, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{
 		Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Inventory: h.inventory, Policy: h.policyLabel, Name: h.customerName,
-		Handed: h.handedTo, Tell: h.tellOnward,
+		Handed: h.handedTo, Tell: h.tellOnward, Texts: h.mentions.Said,
 	})
 	h.persons.Declared = h.subjects.Declared
 	h.eraser = erase.New(erase.Config{
@@ -139,6 +145,7 @@ func (h *House) purges(ledger *erase.Ledger) []retain.Rule {
 		{Category: "requests of persons", Purge: common(h.cases.Purge), Oldest: h.cases.Oldest},
 		{Category: "notices to recipients", Purge: common(h.onward.Purge), Oldest: h.onward.Oldest},
 		{Category: "counts", Purge: h.tally.Purge},
+		{Category: mention.Category, Purge: h.mentions.Purge, Oldest: h.mentions.Oldest},
 		{Category: "erasure ledger", Purge: common(ledger.Purge), Oldest: ledger.Oldest},
 		{Category: attest.Category, Purge: common(h.attests.Purge), Oldest: h.attests.Oldest},
 		{Category: clearance.Category, Purge: common(h.clearance.Purge), Oldest: h.clearance.Oldest},

@@ -62,6 +62,7 @@ type root struct {
 	Document        documentCommands      `cmd:"" help:"What this server says of itself: render, publish and verify its documents."`
 	Subprocessor    supplyCommands        `cmd:"" help:"The register of sub-processors and transfers: who is not in it is not spoken to."`
 	Subject         subjectCommands       `cmd:"" help:"Requests of a person about their data: find, export, correct, restrict, erase."`
+	Mention         mentionCommands       `cmd:"" help:"Persons named in texts between others: search, list, show, decide."`
 	Request         requestCommands       `cmd:"" help:"Requests of persons as cases: list, show, decide."`
 	Onward          onwardCommands        `cmd:"" help:"Endpoints that got data of persons and are told what became of it: list, retry, settle."`
 	Customer        customerCommands      `cmd:"" help:"Customers, and the ends of their contracts."`

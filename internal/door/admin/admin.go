@@ -29,6 +29,7 @@ type Parts struct {
 	Subjects  Subjects
 	Eraser    Eraser
 	Requests  Requests
+	Mentions  Mentions
 	Onward    Onward
 	Clock     clock.Clock
 	Controls  Controls

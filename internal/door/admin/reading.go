@@ -23,6 +23,7 @@ const (
 	ofHolds        = "holds"
 	ofHeld         = "held records"
 	ofRequests     = "requests of persons"
+	ofMentions     = "mentions in texts"
 	ofAttestations = "attestations"
 	ofGrants       = "access grants"
 
@@ -41,6 +42,7 @@ var reading = map[string][]string{
 	"onward/list": {}, "onward/retry": {}, "onward/settle": {}, // an endpoint's host, never the person
 	"incident/scope": {}, "incident/persons": {reads.Any}, "incident/list": {}, "incident/show": {}, "incident/open": {}, "incident/draft": {}, "incident/notify": {},
 	"incident/tell": {}, "incident/contain": {}, "incident/release": {}, "incident/close": {}, "incident/drill": {},
+	"mention/order": {ofMentions}, "mention/list": {ofMentions}, "mention/show": {ofMentions}, "mention/decide": {ofMentions},
 	"request/list": {ofRequests}, "request/show": {ofRequests}, "request/decide": {ofRequests},
 	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
 	"vulnerability/state": {}, "vulnerability/import": {},
@@ -147,6 +149,12 @@ func see(ctx context.Context, answer any) {
 	case []Hold:
 		for i := range v {
 			reads.Saw(ctx, ofHolds, v[i].Customer, v[i].ID, v[i].Created)
+		}
+	case Mentioned:
+		reads.Saw(ctx, ofMentions, v.Tenant, v.ID, v.ID.Time())
+	case []Mentioned:
+		for i := range v {
+			reads.Saw(ctx, ofMentions, v[i].Tenant, v[i].ID, v[i].ID.Time())
 		}
 	case PersonsRequest:
 		seeRequest(ctx, &v)

@@ -35,6 +35,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.keys(mux, p)
 	s.subjects(mux, p)
 	s.requests(mux, p)
+	s.mentions(mux, p)
 	s.notices(mux, p)
 	s.controls(mux, p)
 	s.backups(mux, p)

@@ -113,6 +113,7 @@ type Parts struct {
 	Subjects  Subjects
 	Requests  Requests
 	Onward    Onward
+	Mentions  Mentions
 	Records   Records
 	Holds     Holds
 	Assurance Assurance
@@ -218,6 +219,7 @@ func (a *API) routes() {
 	a.supplyRoutes()
 	a.recipientRoutes()
 	a.requestRoutes()
+	a.mentionRoutes()
 	a.holdRoutes()
 	a.documentRoutes()
 	a.policyNoticeRoutes()

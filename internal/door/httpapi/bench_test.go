@@ -235,6 +235,7 @@ func road(t testing.TB, p *Parts) {
 	must(t, err)
 	p.Bundles = desk{}
 	p.Subjects, p.Records, p.Controls, p.Backups, p.Requests, p.Onward = desk{}, desk{}, desk{}, desk{}, &caseShelf{ids: p.IDs}, &noticeShelf{ids: p.IDs}
+	p.Mentions = &mentionShelf{ids: p.IDs}
 	p.Retention = kept{
 		{Category: "letters", Status: retain.Failing, Period: 48 * time.Hour, Problem: "The purge failed (unavailable); the server's log says why."},
 		{Category: "trace keys", Status: retain.Kept, Period: 36 * time.Hour, Ran: lab.Epoch, Purged: 3, Gone: lab.Epoch, Total: 9},

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mailvow/internal/base/ids"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/queue"
@@ -190,6 +191,13 @@ var things = map[string]thing{
 		must(t, err)
 		return g.ID.String()
 	},
+	"/v1/mentions/{id}": func(t testing.TB, b *bench, in ids.Tenant) string {
+		who, err := addressAt("x", "bob@other.example")
+		must(t, err)
+		x, err := b.parts.Mentions.Order(t.Context(), in, access.Principal{}, pledge.Subject{Address: who})
+		must(t, err)
+		return x.ID.String()
+	},
 	"/v1/onward/{id}": func(_ testing.TB, b *bench, in ids.Tenant) string {
 		return b.parts.Onward.(*noticeShelf).add(in).String() //nolint:forcetypeassert // the bench's own
 	},
@@ -253,6 +261,8 @@ var bodies = map[string]string{
 	"correct-subject":            `{"address":"bob@example.net","field":"name","value":"Bob"}`,
 	"restrict-subject":           `{"address":"bob@example.net","on":true}`,
 	"erase-subject":              `{"address":"bob@example.net","reason":"asked"}`,
+	"search-mentions":            `{"address":"bob@example.net"}`,
+	"decide-mention":             `{"n":1,"verdict":"leave_out"}`,
 	"enter-request":              `{"address":"bob@example.net","kind":"access"}`,
 	"decide-request":             `{"decision":"refuse","reason":"a test"}`,
 	"create-attestation":         `{"kind":"audit","subject":"Example","note":"seen","until":"2026-12-20T00:00:00Z"}`,

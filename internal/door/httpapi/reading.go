@@ -29,6 +29,7 @@ const (
 	ofHolds         = "holds"
 	ofHeld          = "held records"
 	ofRequests      = "requests of persons"
+	ofMentions      = "mentions in texts"
 	ofAttestations  = "attestations"
 	ofGrants        = "access grants"
 	ofObjections    = "objections to sub-processors"
@@ -50,6 +51,7 @@ var reading = map[string][]string{
 	"list-routes": {ofRoutes}, "get-route": {ofRoutes}, "change-route": {ofRoutes}, "create-route": {}, "delete-route": {},
 	"list-holds": {ofHolds}, "get-hold": {ofHolds}, "review-hold": {ofHolds}, "release-hold": {ofHolds}, "create-hold": {}, "read-hold": {ofHeld},
 	"list-requests": {ofRequests}, "get-request": {ofRequests}, "decide-request": {ofRequests}, "enter-request": {},
+	"list-mention-searches": {ofMentions}, "search-mentions": {ofMentions}, "get-mention-search": {ofMentions}, "decide-mention": {ofMentions},
 	"list-onward": {}, "get-onward": {}, "retry-onward": {}, "settle-onward": {}, // an endpoint's host, never the person
 	"find-subject": {reads.Any}, "export-subject": {reads.Any}, "archive-subject": {reads.Any}, "correct-subject": {}, "restrict-subject": {}, "erase-subject": {}, "get-identifying-attributes": {}, "set-identifying-attributes": {},
 	"list-attestations": {ofAttestations}, "get-attestation-file": {ofAttestations}, "withdraw-attestation": {ofAttestations}, "create-attestation": {},
@@ -125,6 +127,12 @@ func (a *API) repeatOnRecord(r *http.Request) error {
 // records do not say whose they are, are counted by their operations.
 func see(ctx context.Context, answer any) {
 	switch v := answer.(type) {
+	case *mentionOut:
+		seeMentions(ctx, &v.Body)
+	case *pageOut[MentionSearch]:
+		for i := range v.Body.Items {
+			seeMentions(ctx, &v.Body.Items[i])
+		}
 	case *pageOut[Message]:
 		for i := range v.Body.Items {
 			m := &v.Body.Items[i]
@@ -193,6 +201,10 @@ func seeHold(ctx context.Context, h *Hold) {
 
 func seeObjection(ctx context.Context, o *SupplyObjection) {
 	saw[ids.Objection](ctx, ofObjections, o.Customer, o.ID, o.MadeAt)
+}
+
+func seeMentions(ctx context.Context, x *MentionSearch) {
+	saw[ids.Job](ctx, ofMentions, x.Customer, x.ID, x.AskedAt)
 }
 
 func seeRequest(ctx context.Context, r *Request) {

@@ -35,6 +35,7 @@ type Archive struct {
 	sections []*section
 	made     time.Time
 	handed   []string
+	searched string // of texts
 	files    []file
 }
 
@@ -89,6 +90,9 @@ func (d *Desk) Prepare(ctx context.Context, s pledge.Subject, by evidence.Actor)
 	slices.SortFunc(a.sections, func(x, y *section) int { return strings.Compare(x.Category, y.Category) })
 	if d.Handed != nil {
 		a.handed, err = d.Handed(ctx, s)
+	}
+	if err == nil && d.Texts != nil {
+		a.searched, err = d.Texts(ctx, s)
 	}
 	return a, fault.Wrap(err, "say who got a person's data")
 }

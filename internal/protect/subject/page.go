@@ -31,11 +31,15 @@ type about struct {
 // What an archive leaves out, in words for the person.
 const (
 	masked = "Addresses of other persons stand as " + somebody + " where they are not your own correspondence (GDPR Art. 15(4))."
-	texts  = "You were found by your address in envelopes and records. The texts of messages between others were not searched for mentions of you."
+	found  = "You were found by your address, and by what else you are known by, in envelopes and records."
+	texts  = found + " The texts of messages between others were not searched for mentions of you."
 )
 
 func (a *Archive) about() about {
 	x := about{Made: a.made, Address: a.subject.Address.Text(), Handed: a.handed, Masked: masked, Texts: texts}
+	if a.searched != "" {
+		x.Texts = found + " " + a.searched
+	}
 	if x.Handed == nil {
 		x.Handed = []string{}
 	}

@@ -41,6 +41,9 @@ type Config struct {
 	Name      func(ids.Tenant) string
 	Policy    func(ids.Tenant) string
 	Handed    func(context.Context, pledge.Subject) ([]string, error)
+	// Texts says whether the texts of others' mail were searched for the person, and
+	// what of it is in an archive; "" or nil: they were not.
+	Texts func(context.Context, pledge.Subject) (string, error)
 	// Tell lets those know who got a person's data; it may be nil.
 	Tell func(context.Context, onward.Order) (int, error)
 }

@@ -869,6 +869,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/mentions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Searches of texts for persons, newest first */
+        get: operations["list-mention-searches"];
+        put?: never;
+        /** Look for a person in the texts of your mail between others: what waits, and subjects of records */
+        post: operations["search-mentions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mentions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a search stands, and the places that it found */
+        get: operations["get-mention-search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/mentions/{id}/decide": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what the person gets of one place */
+        post: operations["decide-mention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -2292,6 +2344,17 @@ export interface components {
             /** @enum {string} */
             state: "refused" | "narrowed" | "complied";
         };
+        DecideMentionInBody: {
+            /** @description Of a masked place: what is left of the words. Without it the person's own name alone. */
+            left?: string;
+            /**
+             * Format: int64
+             * @description Which place.
+             */
+            n: number;
+            /** @enum {string} */
+            verdict: "keep" | "mask" | "leave_out";
+        };
         Deleted: {
             /** @description The entry of the evidence log, as protect/evidence writes it. */
             receipt: unknown;
@@ -2752,6 +2815,52 @@ export interface components {
             /** @enum {string} */
             status: "kept" | "failing" | "not_applicable" | "attested" | "not_yet";
         };
+        MentionPlace: {
+            /** @description Of a masked place: what the person gets. */
+            left?: string;
+            message: string;
+            /** Format: int64 */
+            n: number;
+            /** @enum {string} */
+            verdict: "open" | "keep" | "mask" | "leave_out";
+            /** @enum {string} */
+            where: "text" | "subject";
+            /** @description The words around it, as they stand. */
+            words: string;
+        };
+        MentionSearch: {
+            address: string;
+            /** Format: date-time */
+            asked_at: string;
+            customer: string;
+            /**
+             * Format: date-time
+             * @description Null while it goes on.
+             */
+            ended_at: string | null;
+            /**
+             * Format: int64
+             * @description Places at which the person is named.
+             */
+            found: number;
+            id: string;
+            identifiers: components["schemas"]["PersonIdentifier"][];
+            /**
+             * Format: int64
+             * @description Texts that were looked at.
+             */
+            looked: number;
+            /**
+             * Format: int64
+             * @description Places on which nobody has decided yet.
+             */
+            open: number;
+            /** @description With one search: what it found. */
+            places?: components["schemas"]["MentionPlace"][];
+            problem?: string;
+            /** @description False where it stopped at its bound of places or texts. */
+            whole: boolean;
+        };
         Message: {
             customer: string;
             /** @enum {string} */
@@ -3205,6 +3314,11 @@ export interface components {
         };
         PageLawfulRequest: {
             items: components["schemas"]["LawfulRequest"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageMentionSearch: {
+            items: components["schemas"]["MentionSearch"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -6388,6 +6502,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LawfulRequest"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-mention-searches": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageMentionSearch"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "search-mentions": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Person"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MentionSearch"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-mention-search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MentionSearch"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "decide-mention": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideMentionInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MentionSearch"];
                 };
             };
             /** @description Error */
