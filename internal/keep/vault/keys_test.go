@@ -608,3 +608,28 @@ func TestKeyStoreInABucket(t *testing.T) {
 		t.Errorf("a bucket with versions was taken: %v", err)
 	}
 }
+
+// TestMendBesideDamagedEnding: a list of keys to destroy whose first copy is
+// damaged is read from the second, also while copies are mended.
+func TestMendBesideDamagedEnding(t *testing.T) {
+	t.Parallel()
+	b, f := inMemory(t)
+	sealed := mustSeal(t, b.Vault, alice, Content, AD{"queue", 1}, "x")
+	epochs, _ := b.Epochs(context.Background(), alice)
+	name := epochs[0].file()
+	file := fileOfKey(alice, 1)
+	store := b.Vault.store
+	if err := store.put(t.Context(), ending, file, encodeEnding([]string{"another"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Damage("keys/a/"+ending+"/"+file, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remove("keys/b/" + folderOf(alice) + "/" + name); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.mend(t.Context()); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	mustOpen(t, b.Vault, alice, AD{"queue", 1}, sealed, "x")
+}

@@ -161,10 +161,19 @@ func (s *Store) putNew(ctx context.Context, folder, file string, content []byte)
 
 // get reads a record from the first copy that is sound, and mends the other.
 func (s *Store) get(ctx context.Context, folder, file string, sound func([]byte) error) ([]byte, error) {
+	content, bad, err := s.look(ctx, folder, file, sound)
+	if bad {
+		return s.fix(ctx, folder, file, sound)
+	}
+	return content, err
+}
+
+// look is get without the mending; bad says that copy a needs it.
+func (s *Store) look(ctx context.Context, folder, file string, sound func([]byte) error) (content []byte, bad bool, err error) {
 	content, errA := s.a.get(ctx, folder, file)
 	if errA == nil {
 		if errA = sound(content); errA == nil {
-			return content, nil
+			return content, false, nil
 		}
 	}
 	content, errB := s.b.get(ctx, folder, file)
@@ -172,14 +181,12 @@ func (s *Store) get(ctx context.Context, folder, file string, sound func([]byte)
 		errB = sound(content)
 	}
 	switch {
-	case errB == nil && fault.Is(errA, fault.Unavailable):
-		return content, nil
 	case errB == nil:
-		return s.fix(ctx, folder, file, sound)
+		return content, !fault.Is(errA, fault.Unavailable), nil
 	case fault.Is(errA, fault.NotFound):
-		return nil, errB
+		return nil, false, errB
 	}
-	return nil, errA
+	return nil, false, errA
 }
 
 // fix writes copy a again from copy b, which it gives, unless a destruction came
@@ -245,12 +252,13 @@ func decodeEnding(content []byte) ([]string, error) {
 	return strings.Split(body, "\n"), nil
 }
 
+// readEnding is for who holds fixing, too: a list that ends soon is not mended.
 func (s *Store) readEnding(ctx context.Context, file string) (ids.Tenant, []string, error) {
 	var tenant, act uint64
 	if _, err := fmt.Sscanf(file, "%016x-%016x", &tenant, &act); err != nil {
 		return 0, nil, fault.Because(fault.Internal, err, "a stray file lies among the destructions")
 	}
-	content, err := s.get(ctx, ending, file, func(b []byte) error { _, err := decodeEnding(b); return err })
+	content, _, err := s.look(ctx, ending, file, func(b []byte) error { _, err := decodeEnding(b); return err })
 	if err != nil {
 		return 0, nil, err
 	}

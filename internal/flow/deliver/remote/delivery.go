@@ -87,6 +87,9 @@ func (d *delivery) judge(h host, err error) outcome.Outcome {
 	switch {
 	case errors.Is(err, errLoop):
 		return *loops()
+	case fault.Is(err, fault.Denied) && d.c.relays(h):
+		// The register of the operator's endpoints is to blame, never the recipient.
+		return *verdict(outcome.Deferred, 451, "4.3.5", "This server's own relay may not be spoken to now.")
 	case fault.Is(err, fault.Denied):
 		return *verdict(outcome.Failed, 550, "5.4.4", "The domain's mail host has no address that may be reached.")
 	case fault.Is(err, fault.NotFound):

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/flow/deliver"
 	"mailvow/internal/flow/deliver/remote"
@@ -550,6 +551,33 @@ func TestUnlistedNetworkIsNotReached(t *testing.T) {
 	}
 	if l := gate.Log(); len(l) != 1 || l[0].Result != "refused" {
 		t.Errorf("log %+v", l)
+	}
+}
+
+// noEntry is a register in which nothing stands.
+type noEntry struct{}
+
+func (noEntry) Covers(string, string, string, ids.Tenant) (string, error) {
+	return "", fault.New(fault.Denied, "no entry")
+}
+
+// TestRelayWithoutAnEntry: mail for the operator's own relay waits until the
+// register lets it go there; nobody's mail is bounced for it.
+func TestRelayWithoutAnEntry(t *testing.T) {
+	t.Parallel()
+	server := lab.RemoteSMTP(t, lab.Remote{Extensions: lab.Pipelining})
+	gate, err := egress.New(egress.Config{Here: []string{"EU"}, Destinations: []egress.Destination{
+		{Name: "relays", Purpose: "deliver", Owner: egress.Operator, Region: "US", Hosts: []string{server.Addr}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate.Govern(noEntry{})
+	relays, _ := gate.To("relays")
+	c := courier(t, func(c *remote.Config) { c.Relays = relays })
+	out := c.Deliver(context.Background(), parcel(t, server.Addr, 1000, "a@b.example"))
+	if out[0].Kind != outcome.Deferred || out[0].Reply.Code != 451 || server.Sessions() != 0 {
+		t.Fatalf("%+v", out[0])
 	}
 }
 

@@ -116,10 +116,15 @@ func (c *Courier) dial(ctx context.Context, source Source, to target) (net.Conn,
 		}
 		return d
 	}
-	if r := c.config.Relays; r != nil && r.Lists(to.host.String()) {
-		return from(r).DialAt(ctx, "tcp", to.host.String(), to.addr)
+	if c.relays(to.host) {
+		return from(c.config.Relays).DialAt(ctx, "tcp", to.host.String(), to.addr)
 	}
 	return from(c.config.Dialer).Dial(ctx, "tcp", to.addr)
+}
+
+// relays reports that the operator routes to a host by name.
+func (c *Courier) relays(h host) bool {
+	return c.config.Relays != nil && c.config.Relays.Lists(h.String())
 }
 
 // place takes one of the open connections' places, an idle one's if need be.
