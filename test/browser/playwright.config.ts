@@ -7,6 +7,7 @@ if (process.env.MAILVOW_SERVER_JSON && !process.env.MAILVOW_BASE_URL) {
   const server = JSON.parse(readFileSync(process.env.MAILVOW_SERVER_JSON, 'utf8'));
   process.env.MAILVOW_BASE_URL ??= new URL(server.sign_in_url).origin;
   process.env.MAILVOW_SIGN_IN_URL ??= server.sign_in_url;
+  process.env.MAILVOW_OPERATOR_URL ??= server.operator_sign_in_url;
   process.env.MAILVOW_API_TOKEN ??= server.api_token;
 }
 const base = process.env.MAILVOW_BASE_URL;

@@ -5,12 +5,16 @@ import { chromium, expect, type FullConfig } from '@playwright/test';
 export default async function signIn(config: FullConfig) {
   const { baseURL, launchOptions } = config.projects[0].use;
   await fill(`${baseURL}`);
-  const browser = await chromium.launch(launchOptions);
-  const page = await browser.newPage();
-  await page.goto(process.env.MAILVOW_SIGN_IN_URL ?? '/');
-  await expect(page.getByRole('heading', { level: 1, name: 'Overview' })).toBeVisible({ timeout: 20_000 });
   mkdirSync('results', { recursive: true });
-  await page.context().storageState({ path: 'results/session.json' });
+  const browser = await chromium.launch(launchOptions);
+  const links = { session: process.env.MAILVOW_SIGN_IN_URL, operator: process.env.MAILVOW_OPERATOR_URL };
+  for (const [name, link] of Object.entries(links)) {
+    const page = await browser.newPage();
+    await page.goto(link ?? '/');
+    await expect(page.getByRole('heading', { level: 1, name: 'Overview' })).toBeVisible({ timeout: 20_000 });
+    await page.context().storageState({ path: `results/${name}.json` });
+    await page.close();
+  }
   await browser.close();
 }
 

@@ -51,6 +51,7 @@ type DocumentDraft struct {
 	Title    string         `json:"title"`
 	Line     string         `json:"line"`
 	Markdown string         `json:"markdown"`
+	HTML     string         `json:"html" doc:"For reading: the paper without its frame."`
 	Marks    []DocumentMark `json:"marks" nullable:"false"`
 }
 
@@ -195,7 +196,7 @@ func (a *API) draftDocument(ctx context.Context, _ Asker, in *ByDocument) (*docu
 	if err != nil {
 		return nil, err
 	}
-	return &documentDraftOut{DocumentDraft{d.Paper.Title, d.Paper.Line(), string(d.Paper.Markdown()), viewMarks(d.Marks)}}, nil
+	return &documentDraftOut{DocumentDraft{d.Paper.Title, d.Paper.Line(), string(d.Paper.Markdown()), d.Paper.HTML(), viewMarks(d.Marks)}}, nil
 }
 
 func (a *API) publishDocument(ctx context.Context, _ Asker, in *publishDocumentIn) (*documentVersionOut, error) {

@@ -82,6 +82,7 @@ type IncidentNotice struct {
 	NoContact   bool       `json:"no_contact" doc:"The customer has no owner or administrator to send it to."`
 	Standing    string     `json:"standing" enum:"running,overdue,met,late"`
 	Messages    []string   `json:"messages" nullable:"false" doc:"The proof: their records hold the delivery."`
+	Draft       string     `json:"draft,omitempty" doc:"For the operator, of one incident: what it says as it stands."`
 }
 
 // IncidentScope is one customer in scope.
@@ -241,7 +242,11 @@ func (a *API) oneIncident(ctx context.Context, x incident.Incident, err error) (
 	if err != nil {
 		return nil, err
 	}
-	return &incidentOut{a.viewIncident(&x, notices)}, nil
+	v := a.viewIncident(&x, notices)
+	for i := range notices {
+		_, v.Notices[i].Draft = x.Text(notices[i].Tenant)
+	}
+	return &incidentOut{v}, nil
 }
 
 // viewIncident is what the operator sees.

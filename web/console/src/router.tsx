@@ -143,6 +143,7 @@ const suppressions = createRoute({
 const controls = createRoute({
   ...inShell,
   path: '/controls',
+  validateSearch: texts('tab', 'standard'),
   component: lazyRouteComponent(() => import('./rooms/controls'), 'Controls'),
 });
 const subject = createRoute({
@@ -171,10 +172,46 @@ const incidents = createRoute({
   path: '/incidents',
   component: lazyRouteComponent(() => import('./rooms/incidents'), 'Incidents'),
 });
+const document = createRoute({
+  ...inShell,
+  path: '/documents/$kind',
+  validateSearch: texts('tab'),
+  component: lazyRouteComponent(() => import('./rooms/document'), 'DocumentRoom'),
+});
+const incident = createRoute({
+  ...inShell,
+  path: '/incidents/$id',
+  component: lazyRouteComponent(() => import('./rooms/incident'), 'IncidentRoom'),
+});
 const supply = createRoute({
   ...inShell,
   path: '/sub-processors',
   component: lazyRouteComponent(() => import('./rooms/supply'), 'Supply'),
+});
+const alerts = createRoute({
+  ...inShell,
+  path: '/alerts',
+  component: lazyRouteComponent(() => import('./rooms/alerts'), 'Alerts'),
+});
+const findings = createRoute({
+  ...inShell,
+  path: '/findings',
+  component: lazyRouteComponent(() => import('./rooms/findings'), 'Findings'),
+});
+const attestations = createRoute({
+  ...inShell,
+  path: '/attestations',
+  component: lazyRouteComponent(() => import('./rooms/attestations'), 'Attestations'),
+});
+const lawful = createRoute({
+  ...inShell,
+  path: '/lawful-requests',
+  component: lazyRouteComponent(() => import('./rooms/lawful'), 'Lawful'),
+});
+const grants = createRoute({
+  ...inShell,
+  path: '/staff-access',
+  component: lazyRouteComponent(() => import('./rooms/grants'), 'Grants'),
 });
 const users = createRoute({
   ...inShell,
@@ -213,8 +250,15 @@ export const router = createRouter({
       inventory,
       policy,
       documents,
+      document,
       supply,
       incidents,
+      incident,
+      alerts,
+      findings,
+      attestations,
+      lawful,
+      grants,
       users,
       customers,
       profile,

@@ -15,13 +15,18 @@ import { useDisclosure } from '@mantine/hooks';
 import {
   IconActivity,
   IconBan,
+  IconBell,
+  IconBug,
   IconBuilding,
   IconBuildingFactory2,
+  IconCertificate,
   IconDeviceDesktop,
   IconFileText,
+  IconGavel,
   IconInbox,
   IconKey,
   IconLayoutDashboard,
+  IconLockAccess,
   IconLogout,
   IconMoon,
   IconRoute,
@@ -39,7 +44,7 @@ import {
 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router';
-import { type ComponentType, useEffect } from 'react';
+import { type ComponentType, useEffect, useRef } from 'react';
 import { api, must } from './api/client';
 import { q, queryClient } from './api/queries';
 import type { Session } from './api/shapes';
@@ -79,11 +84,21 @@ const groups: { label: string; rooms: Room[] }[] = [
     rooms: [
       { to: '/policy', label: t.nav.policy, icon: IconScale, needs: 'policy:read' },
       { to: '/documents', label: t.nav.documents, icon: IconFileText, needs: 'policy:read' },
-      { to: '/incidents', label: t.nav.incidents, icon: IconShieldExclamation, needs: 'incidents:read' },
       { to: '/sub-processors', label: t.nav.supply, icon: IconBuildingFactory2, needs: 'policy:read' },
-      { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
       { to: '/subjects', label: t.nav.subject, icon: IconUserSearch, needs: 'subjects:manage' },
       { to: '/inventory', label: t.nav.inventory, icon: IconTable, needs: 'evidence:read' },
+    ],
+  },
+  {
+    label: t.nav.assurance,
+    rooms: [
+      { to: '/alerts', label: t.nav.alerts, icon: IconBell, needs: 'assurance:read' },
+      { to: '/controls', label: t.nav.controls, icon: IconShieldCheck, needs: 'evidence:read' },
+      { to: '/incidents', label: t.nav.incidents, icon: IconShieldExclamation, needs: 'incidents:read' },
+      { to: '/findings', label: t.nav.findings, icon: IconBug, needs: 'assurance:read' },
+      { to: '/attestations', label: t.nav.attestations, icon: IconCertificate, needs: 'assurance:read' },
+      { to: '/lawful-requests', label: t.nav.lawful, icon: IconGavel, needs: 'lawful:manage' },
+      { to: '/staff-access', label: t.nav.grants, icon: IconLockAccess, needs: 'evidence:read' },
     ],
   },
   {
@@ -153,8 +168,13 @@ function Brand() {
 }
 
 function Rooms({ session, path }: { session: Session; path: string }) {
+  const list = useRef<HTMLDivElement>(null);
+  // Of a long list the room that is open is in sight, wherever the visit began.
+  useEffect(() => {
+    if (path) list.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
+  }, [path]);
   return (
-    <>
+    <div ref={list}>
       {groups.map((group) => {
         const rooms = group.rooms.filter((r) => may(session, r.needs) && offers(session, r.feature));
         if (rooms.length === 0) return null;
@@ -184,7 +204,7 @@ function Rooms({ session, path }: { session: Session; path: string }) {
           </div>
         );
       })}
-    </>
+    </div>
   );
 }
 

@@ -107,7 +107,21 @@ export const q = {
     queryKey: ['identifying-attributes'],
     queryFn: () => must(api.GET('/v1/subjects/attributes')),
   }),
-  incidents: paged(['incidents'], (cursor) => must(api.GET('/v1/incidents', list(cursor)))),
+  incidents: paged(['incidents', 'list'], (cursor) => must(api.GET('/v1/incidents', list(cursor)))),
+  attestations: paged(['attestations'], (cursor) => must(api.GET('/v1/attestations', list(cursor)))),
+  findings: paged(['findings'], (cursor) => must(api.GET('/v1/findings', list(cursor)))),
+  lawful: paged(['lawful', 'list'], (cursor) => must(api.GET('/v1/lawful-requests', list(cursor)))),
+  transparency: queryOptions({
+    queryKey: ['lawful', 'report'],
+    queryFn: () => must(api.GET('/v1/transparency')),
+  }),
+  grants: paged(['grants'], (cursor) => must(api.GET('/v1/grants', list(cursor)))),
+  alerts: {
+    ...paged(['alerts'], (cursor) => must(api.GET('/v1/alerts', list(cursor)))),
+    refetchInterval: 30_000,
+  },
+  incident: (id: string) =>
+    queryOptions({ queryKey: ['incidents', id], queryFn: () => must(api.GET('/v1/incidents/{id}', at(id))) }),
   holds: paged(['holds'], (cursor) => must(api.GET('/v1/holds', list(cursor)))),
   onward: paged(['onward'], (cursor) => must(api.GET('/v1/onward', list(cursor)))),
   suppressions: paged(['suppressions'], (cursor) => must(api.GET('/v1/suppressions', list(cursor)))),
@@ -137,10 +151,32 @@ export const q = {
     queryKey: ['controls'],
     queryFn: async () => rows(await must(api.GET('/v1/controls'))),
   }),
+  mapped: (standard: NonNullable<Asked<'map-controls'>['standard']>) =>
+    queryOptions({
+      queryKey: ['controls', 'map', standard],
+      queryFn: async () => rows(await must(api.GET('/v1/controls/map', { params: { query: { standard } } }))),
+    }),
+  backups: queryOptions({ queryKey: ['backups'], queryFn: () => must(api.GET('/v1/backups')) }),
   documents: queryOptions({
     queryKey: ['documents'],
     queryFn: async () => rows(await must(api.GET('/v1/documents'))),
   }),
+  documentDraft: (kind: string) =>
+    queryOptions({
+      queryKey: ['documents', kind, 'draft'],
+      queryFn: () => must(api.GET('/v1/documents/{kind}/draft', { params: { path: { kind } } })),
+    }),
+  documentCopy: (kind: string) =>
+    queryOptions({
+      queryKey: ['documents', kind, 'copy'],
+      queryFn: () => must(api.GET('/v1/documents/{kind}/copy', { params: { path: { kind } } })),
+    }),
+  documentVersions: (kind: string) =>
+    queryOptions({
+      queryKey: ['documents', kind, 'versions'],
+      queryFn: async () =>
+        rows(await must(api.GET('/v1/documents/{kind}/versions', { params: { path: { kind } } }))),
+    }),
   policy: queryOptions({
     queryKey: ['policy', 'now'],
     queryFn: () => must(api.GET('/v1/policy')),

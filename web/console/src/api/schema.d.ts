@@ -2374,6 +2374,8 @@ export interface components {
             pdf: string;
         };
         DocumentDraft: {
+            /** @description For reading: the paper without its frame. */
+            html: string;
             line: string;
             markdown: string;
             marks: components["schemas"]["DocumentMark"][];
@@ -2685,6 +2687,8 @@ export interface components {
              * @description When the next server took it, as the message's own record says.
              */
             delivered_at: string | null;
+            /** @description For the operator, of one incident: what it says as it stands. */
+            draft?: string;
             /** Format: date-time */
             due_at: string;
             /**

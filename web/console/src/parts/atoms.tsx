@@ -50,6 +50,17 @@ const tone: Record<string, string> = {
   acknowledged: 'good',
   settled: 'good',
   unanswered: 'bad',
+  valid: 'good',
+  ending: 'wait',
+  over: 'bad',
+  mending: 'wait',
+  mended: 'good',
+  narrowed: 'wait',
+  complied: 'good',
+  live: 'live',
+  stands: 'bad',
+  seen: 'wait',
+  cleared: 'good',
 };
 
 /** A state in words, with a dot of its colour: never colour alone. */

@@ -69,3 +69,14 @@ export function percent(part: number, whole: number): string | null {
   if (whole <= 0) return null;
   return `${((100 * part) / whole).toFixed(part === whole ? 0 : 1)} %`;
 }
+
+/** A day as an input of that type wants it, so many days from now. */
+export function dayFromNow(days: number): string {
+  return new Date(Date.now() + days * 24 * hour).toISOString().slice(0, 10);
+}
+
+/** This moment, or one before it, as an input of date and time wants it: without zone, the reader's own. */
+export function localNow(hoursAgo = 0): string {
+  const at = new Date(Date.now() - hoursAgo * hour);
+  return new Date(at.getTime() - at.getTimezoneOffset() * minute).toISOString().slice(0, 16);
+}

@@ -1,6 +1,17 @@
-import { Alert, Button, Group, Progress, SegmentedControl, Stack, Text, TextInput } from '@mantine/core';
+import {
+  Alert,
+  Button,
+  Group,
+  Progress,
+  SegmentedControl,
+  Stack,
+  Tabs,
+  Text,
+  TextInput,
+} from '@mantine/core';
 import { IconInfoCircle, IconPlayerPlay, IconSearch, IconShieldCheck } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useState } from 'react';
 import { api, must, rows as rowsOf } from '../api/client';
 import { q, queryClient } from '../api/queries';
@@ -13,6 +24,7 @@ import { Loaded, ProblemNote } from '../parts/problem';
 import { type Column, DataTable } from '../parts/table';
 import { t } from '../texts';
 import css from './controls.module.css';
+import { Mapping } from './mapping';
 
 const order = ['failing', 'kept', 'attested', 'not_applicable', 'to_run', 'not_yet'];
 
@@ -68,7 +80,13 @@ const columns: Column<Control>[] = [
   },
 ];
 
+const tabs = ['promises', 'map'] as const;
+
+/** The board of promises, and what four standards ask of them. */
 export function Controls() {
+  const { tab } = useSearch({ from: '/shell/controls' });
+  const navigate = useNavigate();
+  const now = tabs.find((x) => x === tab) ?? 'promises';
   const runs = may(useQuery(q.session).data, 'platform:manage');
   const run = useMutation({
     mutationFn: async () => rowsOf(await must(api.POST('/v1/controls/check'))),
@@ -98,24 +116,42 @@ export function Controls() {
         )
       }
     >
-      {run.isPending && <Under since={run.submittedAt} all={query.data ?? []} />}
-      {run.isError && <ProblemNote error={run.error} retry={() => run.mutate()} />}
-      {!run.isPending && query.data && <Unseen all={query.data} runs={runs} />}
-      <Loaded query={query}>
-        {(all) =>
-          all.length === 0 ? (
-            <Block>
-              <Empty
-                icon={<IconShieldCheck size={22} />}
-                title={t.controls.empty}
-                text={t.controls.emptyText}
-              />
-            </Block>
-          ) : (
-            <List all={all} />
-          )
-        }
-      </Loaded>
+      <Tabs
+        value={now}
+        keepMounted={false}
+        onChange={(v) => navigate({ to: '/controls', search: v === 'map' ? { tab: v } : {}, replace: true })}
+      >
+        <Tabs.List mb="lg" className={css.tabs}>
+          {tabs.map((x) => (
+            <Tabs.Tab key={x} value={x}>
+              {t.controls.tabs[x]}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="promises">
+          {run.isPending && <Under since={run.submittedAt} all={query.data ?? []} />}
+          {run.isError && <ProblemNote error={run.error} retry={() => run.mutate()} />}
+          {!run.isPending && query.data && <Unseen all={query.data} runs={runs} />}
+          <Loaded query={query}>
+            {(all) =>
+              all.length === 0 ? (
+                <Block>
+                  <Empty
+                    icon={<IconShieldCheck size={22} />}
+                    title={t.controls.empty}
+                    text={t.controls.emptyText}
+                  />
+                </Block>
+              ) : (
+                <List all={all} />
+              )
+            }
+          </Loaded>
+        </Tabs.Panel>
+        <Tabs.Panel value="map">
+          <Mapping />
+        </Tabs.Panel>
+      </Tabs>
     </Page>
   );
 }

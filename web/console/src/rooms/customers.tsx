@@ -1,7 +1,7 @@
 import { Button, Group, Text, TextInput } from '@mantine/core';
 import { IconBuilding, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { api, must } from '../api/client';
 import { q, queryClient } from '../api/queries';
 import type { Customer } from '../api/shapes';
@@ -71,22 +71,32 @@ const columns: Column<Customer>[] = [
   { id: 'created', title: t.common.created, cell: (c) => <When at={c.created_at} /> },
 ];
 
-const acts: Column<Customer> = {
-  id: 'acts',
-  title: t.common.actions,
-  align: 'right',
-  cell: (c) => (
-    <Group gap="xs" wrap="nowrap" className={css.acts}>
-      <Turn customer={c} />
-      <EndContract customer={c} />
-    </Group>
-  ),
-};
-const managed = [...columns, acts];
+/** What can be done; the operator's own row can be neither paused nor ended. */
+const managed = (own: string | undefined): Column<Customer>[] => [
+  ...columns,
+  {
+    id: 'acts',
+    title: t.common.actions,
+    align: 'right',
+    cell: (c) =>
+      c.id === own ? (
+        <Text size="sm" c="dimmed">
+          {t.customers.own}
+        </Text>
+      ) : (
+        <Group gap="xs" wrap="nowrap" className={css.acts}>
+          <Turn customer={c} />
+          <EndContract customer={c} />
+        </Group>
+      ),
+  },
+];
 
 export function Customers() {
   const query = useInfiniteQuery(q.customers);
-  const manages = may(useQuery(q.session).data, 'platform:manage');
+  const session = useQuery(q.session).data;
+  const manages = may(session, 'platform:manage');
+  const shown = useMemo(() => (manages ? managed(session?.customer.id) : columns), [manages, session]);
   const add = () => openForm(t.customers.add, (close) => <AddCustomer close={close} />);
   return (
     <Page
@@ -104,7 +114,7 @@ export function Customers() {
         <PagedTable
           label={t.customers.table}
           query={query}
-          columns={manages ? managed : columns}
+          columns={shown}
           rowKey={(c) => c.id}
           empty={
             <Empty icon={<IconBuilding size={22} />} title={t.customers.empty} text={t.customers.emptyText} />

@@ -111,7 +111,7 @@ export function EndContract({
       size="compact-sm"
       variant="default"
       leftSection={<IconDoorExit size={14} />}
-      aria-label={t.ending.endOf(c.name)}
+      aria-label={`${t.ending.end}: ${c.name}`}
       onClick={() =>
         openForm(t.ending.endOf(c.name), (close) => <OrderEnd customer={c.id} name={c.name} close={close} />)
       }

@@ -8,7 +8,7 @@ import type { LegalHold as Hold } from '../api/shapes';
 import { ask, openForm, tell } from '../parts/ask';
 import { Block, Empty, State, When } from '../parts/atoms';
 import { FormBox } from '../parts/form';
-import { count } from '../parts/format';
+import { count, dayFromNow } from '../parts/format';
 import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
 
@@ -20,9 +20,6 @@ const refresh = () =>
 const of = (h: Hold) => h.address ?? h.message ?? t.holds.kinds[h.kind] ?? h.kind;
 const stateOf = (h: Hold) => (h.released_at ? 'released' : h.overdue ? 'overdue' : 'holds');
 const at = (h: Hold) => ({ params: { path: { id: h.id } } });
-
-/** A day as an input of that type wants it. */
-const inDays = (n: number) => new Date(Date.now() + n * 24 * 60 * 60 * 1000).toISOString().slice(0, 10);
 
 export function Holds() {
   const query = useInfiniteQuery(q.holds);
@@ -110,7 +107,7 @@ function release(h: Hold) {
 const review = (h: Hold) => openForm(t.holds.reviewTitle(of(h)), (close) => <Review of={h} close={close} />);
 
 function Review({ of: h, close }: { of: Hold; close: () => void }) {
-  const [next, setNext] = useState(inDays(90));
+  const [next, setNext] = useState(dayFromNow(90));
   return (
     <FormBox
       submit={t.holds.stillNeeded}
@@ -131,8 +128,8 @@ function Review({ of: h, close }: { of: Hold; close: () => void }) {
         label={t.holds.next}
         type="date"
         value={next}
-        min={inDays(1)}
-        max={inDays(365)}
+        min={dayFromNow(1)}
+        max={dayFromNow(365)}
         onChange={(e) => setNext(e.currentTarget.value)}
         error={next === '' ? t.holds.needDate : null}
       />
@@ -148,7 +145,7 @@ function Add({ close }: { close: () => void }) {
   const [ground, setGround] = useState<string>('claim');
   const [name, setName] = useState('');
   const [note, setNote] = useState('');
-  const [next, setNext] = useState(inDays(90));
+  const [next, setNext] = useState(dayFromNow(90));
   const [tried, setTried] = useState(false);
   const needs = kind !== 'customer' && !what.trim();
   return (
@@ -203,8 +200,8 @@ function Add({ close }: { close: () => void }) {
           label={t.holds.reviewBy}
           type="date"
           value={next}
-          min={inDays(1)}
-          max={inDays(365)}
+          min={dayFromNow(1)}
+          max={dayFromNow(365)}
           onChange={(e) => setNext(e.currentTarget.value)}
           error={tried && !next ? t.holds.needDate : null}
         />

@@ -1,135 +1,203 @@
-import { Button, Group, Stack, Text } from '@mantine/core';
-import { IconShieldExclamation } from '@tabler/icons-react';
+import { Badge, Button, Group, MultiSelect, Stack, Switch, Text, TextInput } from '@mantine/core';
+import { IconPlus, IconSearch, IconShieldExclamation } from '@tabler/icons-react';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
 import { api, must } from '../api/client';
-import { flat, q, queryClient } from '../api/queries';
-import type { Incident } from '../api/shapes';
+import { q } from '../api/queries';
+import type { Incident, ScopeSelector } from '../api/shapes';
 import { may } from '../may';
-import { ask, tell } from '../parts/ask';
+import { openForm, tell } from '../parts/ask';
 import { Block, Empty, State, When } from '../parts/atoms';
+import { FormBox } from '../parts/form';
+import { localNow } from '../parts/format';
+import { RoomLink } from '../parts/link';
+import { useNames } from '../parts/names';
 import { Page } from '../parts/page';
+import { type Column, PagedTable } from '../parts/table';
 import { t } from '../texts';
+import { refresh } from './incident';
+import { LookUp } from './incident-scope';
 
-const refresh = () =>
-  Promise.all([
-    queryClient.invalidateQueries({ queryKey: ['incidents'] }),
-    queryClient.invalidateQueries({ queryKey: ['overview'] }),
-  ]);
-const at = (x: Incident) => ({ params: { path: { id: x.id } } });
+/** The clock that runs out first of those that still run. */
+function Next({ of: x }: { of: Incident }) {
+  const left = x.clocks.filter((c) => c.standing === 'running' || c.standing === 'overdue');
+  const next = left.sort((a, b) => a.due_at.localeCompare(b.due_at))[0];
+  if (!next || x.state === 'closed') return t.incidents.allMet;
+  return (
+    <>
+      <State state={next.standing} />
+      <Text size="xs" c="dimmed">
+        {t.incidents.clocks[next.name] ?? next.name}, <When at={next.due_at} />
+      </Text>
+    </>
+  );
+}
+
+const columns: Column<Incident>[] = [
+  {
+    id: 'what',
+    title: t.incidents.what,
+    lead: true,
+    wrap: true,
+    cell: (x) => (
+      <Group gap="xs">
+        <RoomLink to="/incidents/$id" params={{ id: x.id }} fw={600}>
+          {x.title}
+        </RoomLink>
+        {x.drill && (
+          <Badge variant="default" size="sm">
+            {t.incidents.isDrill}
+          </Badge>
+        )}
+      </Group>
+    ),
+  },
+  { id: 'state', title: t.common.state, cell: (x) => <State state={x.state} /> },
+  { id: 'aware', title: t.incidents.aware, cell: (x) => <When at={x.aware_at} /> },
+];
+const managed: Column<Incident>[] = [
+  ...columns,
+  { id: 'next', title: t.incidents.next, wrap: true, cell: (x) => <Next of={x} /> },
+];
 
 /** The room of breaches: for the operator clocks and acts, for a customer its own notices. */
 export function Incidents() {
   const { data: session } = useQuery(q.session);
   const query = useInfiniteQuery(q.incidents);
-  const list = flat(query.data);
   const manage = may(session, 'incidents:manage');
   return (
-    <Page title={t.incidents.title} lead={manage ? t.incidents.lead : t.incidents.leadOwn}>
-      <Stack>
-        {query.isSuccess && list.length === 0 && (
-          <Empty
-            icon={<IconShieldExclamation size={22} />}
-            title={t.incidents.empty}
-            text={manage ? t.incidents.emptyText : t.incidents.emptyOwn}
-          />
-        )}
-        {list.map((x) => (
-          <One key={x.id} of={x} manage={manage} />
-        ))}
-        {query.hasNextPage && (
-          <Button variant="default" onClick={() => query.fetchNextPage()}>
-            {t.incidents.more}
-          </Button>
-        )}
-      </Stack>
+    <Page
+      title={t.incidents.title}
+      lead={manage ? t.incidents.lead : t.incidents.leadOwn}
+      actions={manage && <Begin />}
+    >
+      <Block flush>
+        <PagedTable
+          label={t.incidents.table}
+          query={query}
+          columns={manage ? managed : columns}
+          rowKey={(x) => x.id}
+          empty={
+            <Empty
+              icon={<IconShieldExclamation size={22} />}
+              title={t.incidents.empty}
+              text={manage ? t.incidents.emptyText : t.incidents.emptyOwn}
+            />
+          }
+        />
+      </Block>
     </Page>
   );
 }
 
-function One({ of: x, manage }: { of: Incident; manage: boolean }) {
+function Begin() {
+  const navigate = useNavigate();
+  const began = (id: string) => navigate({ to: '/incidents/$id', params: { id } });
+  const open = (scope?: ScopeSelector) =>
+    openForm(t.incidents.open, (close) => <Open scope={scope} close={close} began={began} />);
   return (
-    <Block
-      title={x.drill ? t.incidents.drill(x.title) : x.title}
-      text={`${x.id} · ${t.incidents.states[x.state] ?? x.state}`}
-      aside={manage && x.state !== 'closed' ? <Acts of={x} /> : undefined}
+    <>
+      <Button
+        variant="default"
+        leftSection={<IconSearch size={16} />}
+        onClick={() =>
+          openForm(
+            t.incidents.lookUp,
+            (close) => (
+              <LookUp
+                take={t.incidents.openWith}
+                close={close}
+                onTake={async (scope) => {
+                  close();
+                  open(scope);
+                }}
+              />
+            ),
+            'lg',
+          )
+        }
+      >
+        {t.incidents.lookUp}
+      </Button>
+      <Button leftSection={<IconPlus size={16} />} onClick={() => open()}>
+        {t.incidents.open}
+      </Button>
+    </>
+  );
+}
+
+type OpenProps = { scope?: ScopeSelector; close: () => void; began: (id: string) => void };
+
+function Open({ scope, close, began }: OpenProps) {
+  const { choice } = useNames();
+  const [title, setTitle] = useState('');
+  const [aware, setAware] = useState(localNow());
+  const [drill, setDrill] = useState(false);
+  const [highRisk, setHighRisk] = useState(false);
+  const [customers, setCustomers] = useState<string[]>([]);
+  const [tried, setTried] = useState(false);
+  return (
+    <FormBox
+      submit={t.incidents.open}
+      cancel={close}
+      onSubmit={() => {
+        setTried(true);
+        if (!title.trim()) return false;
+        const body = {
+          title: title.trim(),
+          drill,
+          high_risk: highRisk,
+          customers,
+          scope,
+          ...(aware && { aware_at: new Date(aware).toISOString() }),
+        };
+        return must(api.POST('/v1/incidents', { body })).then(async (made) => {
+          await refresh();
+          close();
+          tell(t.incidents.opened);
+          began(made.id);
+        });
+      }}
     >
-      <Stack gap="xs">
-        <Text size="sm">
-          {t.incidents.aware} <When at={x.aware_at} />
-        </Text>
-        {x.clocks.map((c) => (
-          <Group key={c.name} gap="sm">
-            <State state={c.standing} />
-            <Text size="sm">
-              {t.incidents.clocks[c.name] ?? c.name}: {t.incidents.due} <When at={c.due_at} />
-            </Text>
-          </Group>
-        ))}
-        {manage && x.missing.length > 0 && (
-          <Text size="sm" c="red">
-            {t.incidents.lacks(x.missing.join(', '))}
-          </Text>
-        )}
-        {manage &&
-          x.notices.map((n) => (
-            <Group key={n.id} gap="sm">
-              <State state={n.standing} />
-              <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-                {n.customer}: {n.no_contact ? t.incidents.nobody : noticeOf(n)}
-              </Text>
-            </Group>
-          ))}
-        {x.unknown.length > 0 && manage && (
-          <Text size="sm" c="dimmed" style={{ whiteSpace: 'pre-wrap' }}>
-            {`${t.incidents.unknown}\n${x.unknown.join('\n')}`}
-          </Text>
-        )}
-        {x.text && (
-          <Text size="sm" style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>
-            {x.text}
-          </Text>
-        )}
+      <Text size="sm">{t.incidents.openText}</Text>
+      <TextInput
+        label={t.incidents.name}
+        description={t.incidents.nameHelp}
+        value={title}
+        maxLength={200}
+        onChange={(e) => setTitle(e.currentTarget.value)}
+        error={tried && !title.trim() ? t.incidents.needName : null}
+        data-autofocus
+      />
+      <TextInput
+        label={t.incidents.awareAt}
+        type="datetime-local"
+        value={aware}
+        onChange={(e) => setAware(e.currentTarget.value)}
+      />
+      <MultiSelect
+        label={t.incidents.customers}
+        description={t.incidents.customersText}
+        data={choice}
+        value={customers}
+        onChange={setCustomers}
+        searchable
+      />
+      <Stack gap="sm">
+        <Switch
+          label={t.incidents.highRisk}
+          description={t.incidents.highRiskText}
+          checked={highRisk}
+          onChange={(e) => setHighRisk(e.currentTarget.checked)}
+        />
+        <Switch
+          label={t.incidents.drillMode}
+          description={t.incidents.drillModeText}
+          checked={drill}
+          onChange={(e) => setDrill(e.currentTarget.checked)}
+        />
       </Stack>
-    </Block>
-  );
-}
-
-function noticeOf(n: Incident['notices'][number]) {
-  if (n.delivered_at) return t.incidents.delivered;
-  if (n.failed_at) return t.incidents.failed;
-  return n.sent_at ? t.incidents.sent : t.incidents.unsent;
-}
-
-function Acts({ of: x }: { of: Incident }) {
-  const act = (what: keyof typeof t.incidents.acts, danger: boolean, call: () => Promise<unknown>) => (
-    <Button
-      key={what}
-      size="compact-sm"
-      variant="default"
-      onClick={() =>
-        ask({
-          title: t.incidents.acts[what].title,
-          text: t.incidents.acts[what].text,
-          confirm: t.incidents.acts[what].button,
-          danger,
-          act: async () => {
-            await call();
-            await refresh();
-            tell(t.incidents.acts[what].done);
-          },
-        })
-      }
-    >
-      {t.incidents.acts[what].button}
-    </Button>
-  );
-  return (
-    <Group gap={6}>
-      {act('notify', false, () => must(api.POST('/v1/incidents/{id}/notify', at(x))))}
-      {x.state === 'contained'
-        ? act('release', false, () => must(api.POST('/v1/incidents/{id}/release', at(x))))
-        : act('contain', true, () => must(api.POST('/v1/incidents/{id}/contain', at(x))))}
-      {act('close', false, () => must(api.POST('/v1/incidents/{id}/close', at(x))))}
-    </Group>
+    </FormBox>
   );
 }

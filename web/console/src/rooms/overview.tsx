@@ -16,7 +16,7 @@ import { api, must } from '../api/client';
 import { flat, q, queryClient } from '../api/queries';
 import type { Counts, Overview as Data, OverviewAlert, PolicyNotice, Start } from '../api/shapes';
 import { may } from '../may';
-import { Block, CopyLine } from '../parts/atoms';
+import { Block, CopyLine, When } from '../parts/atoms';
 import { count, percent } from '../parts/format';
 import { RoomButton, RoomLink } from '../parts/link';
 import { MessageTable } from '../parts/message-table';
@@ -60,6 +60,7 @@ export function Overview() {
                 <Chart points={data.series ?? []} says={chartSays(range, data)} />
               </Suspense>
             </Block>
+            <BackupLine />
             <Recent start={data.start} />
           </Stack>
         )}
@@ -70,6 +71,9 @@ export function Overview() {
 
 /** Where in Data subjects an alert leads. */
 const rights: Record<string, string> = { requests: 'requests', hold: 'holds', notice: 'told' };
+/** What stands in a room of its own and not on the board of alerts. */
+const elsewhere = new Set([...Object.keys(rights), 'sub_processors', 'incident', 'contract']);
+
 /** Changes of the policy, until somebody who acts for the account has seen them. */
 function Notices({ notices }: { notices: PolicyNotice[] }) {
   const session = useQuery(q.session).data;
@@ -100,6 +104,7 @@ function Notices({ notices }: { notices: PolicyNotice[] }) {
 
 /** What the operator must look at before anything else. */
 function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
+  const board = may(useQuery(q.session).data, 'assurance:read');
   if (alerts.length === 0) return null;
   return (
     <Alert color="red" variant="light" icon={<IconAlertTriangle size={18} />} title={t.overview.alerts}>
@@ -124,13 +129,54 @@ function Alerts({ alerts }: { alerts: OverviewAlert[] }) {
             {t.overview.seeIncidents}
           </RoomLink>
         )}
-        {alerts.some((a) => !rights[a.kind] && a.kind !== 'sub_processors' && a.kind !== 'incident') && (
+        {alerts.some((a) => a.kind === 'retention') && (
           <RoomLink to="/inventory" size="sm">
             {t.overview.seeRetention}
           </RoomLink>
         )}
+        {board && alerts.some((a) => !elsewhere.has(a.kind)) && (
+          <RoomLink to="/alerts" size="sm">
+            {t.overview.seeAlerts}
+          </RoomLink>
+        )}
       </Stack>
     </Alert>
+  );
+}
+
+/** How backups stand, in a line, for who runs the server. */
+function BackupLine() {
+  const session = useQuery(q.session).data;
+  const { data: b } = useQuery({
+    ...q.backups,
+    enabled: session !== undefined && may(session, 'platform:read'),
+  });
+  if (!b) return null;
+  const drill = b.drill_held ? t.overview.backupHeld : t.overview.backupFell;
+  return (
+    <Block title={t.overview.backups}>
+      {b.configured ? (
+        <Group gap="lg">
+          <Text size="sm">
+            {t.overview.backupNewest} <When at={b.newest} none={t.overview.backupNone} />
+            {b.count > 0 && `, ${t.overview.backupCount(b.count)}`}
+          </Text>
+          <Text size="sm">
+            {t.overview.backupDrill} <When at={b.drill_at} none={t.overview.backupNoDrill} />
+            {b.drill_at && `, ${drill}`}
+          </Text>
+        </Group>
+      ) : (
+        <Text size="sm" c="dimmed">
+          {t.overview.backupsOff}
+        </Text>
+      )}
+      {b.late.map((line) => (
+        <Text size="sm" c="var(--app-bad)" key={line}>
+          {line}
+        </Text>
+      ))}
+    </Block>
   );
 }
 
