@@ -75,11 +75,18 @@ func (h *House) contacts() document.Contacts {
 	return document.Contacts{Privacy: at("privacy"), Security: at("security"), Abuse: at("abuse"), Question: at("privacy"), Form: h.publicURL() + "/trust/contact"}
 }
 
-// cookies are all that this server's pages store in a browser.
+// cookies are all that this server's pages store in a browser. The browser suite
+// holds every page to it.
 func (h *House) cookies() []document.Cookie {
+	const local, session = "local storage", "session storage"
 	return []document.Cookie{
-		{Name: httpapi.SessionCookie(h.secureCookies()), Where: "the console, once you sign in", Purpose: "know that it is still you; necessary", Life: "until you sign out, " + inventory.Span(access.HouseLimits.Absolute) + " at most"},
-		{Name: "mantine-color-scheme-value (local storage, no cookie)", Where: "the console, once you choose light or dark", Purpose: "remember your choice", Life: "until you clear it"},
+		{
+			Name: httpapi.SessionCookie(h.secureCookies()), Kind: "cookie", Where: "the console, once you sign in", Purpose: "know that it is still you",
+			Life: "until you sign out, " + inventory.Span(access.HouseLimits.Absolute) + " at most", Longest: access.HouseLimits.Absolute, Essential: true,
+		},
+		{Name: "mantine-color-scheme-value", Kind: local, Where: "the console, once you choose light or dark", Purpose: "remember your choice", Life: "until you clear it", Essential: true},
+		{Name: "tsr-scroll-restoration-v1_3", Kind: session, Where: "the console and its sign-in", Purpose: "go back to where you had scrolled", Life: "until you close the tab", Essential: true},
+		{Name: "tanstack_router_reload:…", Kind: session, Where: "the console, after this server was renewed", Purpose: "load a new part once and not for ever", Life: "until you close the tab", Essential: true},
 	}
 }
 
@@ -106,7 +113,7 @@ func (h *House) trustCentre() (*pages.Trust, error) {
 	}
 	o := h.Config.Operator
 	return pages.NewTrust(pages.TrustParts{
-		Papers: h.documents, Inquiries: h.cases, Controls: h.publicControls, Policies: h.publicPolicies, Operator: name, Contacts: h.contacts(),
+		Papers: h.documents, Inquiries: h.cases, Controls: h.publicControls, Policies: h.publicPolicies, Operator: name, Contacts: h.contacts(), Stored: h.cookies,
 		Security: pages.SecurityText{Contacts: o.Security, Disclosure: o.Policy, Languages: o.Language},
 		Base:     h.publicURL, Clock: h.Clock, Log: h.observe.For("door/pages").Log,
 	})

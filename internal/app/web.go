@@ -223,7 +223,7 @@ func (h *House) withConsole(api http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []string{"/trust", "/trust/", "/.well-known/security.txt"} {
+	for _, path := range []string{"/trust", "/trust/", pages.CookiesPath, pages.CookiesPath + ".json", "/.well-known/security.txt"} {
 		mux.Handle(path, httpapi.HostCheck(h.webHosts(), trust))
 	}
 	mux.Handle("GET /trust/sub-processors.json", httpapi.HostCheck(h.webHosts(), h.publicSubProcessors()))

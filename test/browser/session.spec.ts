@@ -26,3 +26,23 @@ test('a wrong password is refused with the reason', async ({ page }) => {
   await expect(page.getByRole('alert')).toBeVisible();
   expect(await findings(page)).toEqual([]);
 });
+
+test.describe('signed in', () => {
+  test.use({ storageState: 'results/session.json' });
+
+  test('a browser stores only what the register lists, and no cookie longer than it says', async ({ page, context }) => {
+    const { stored } = await (await page.request.get('/cookies.json')).json();
+    const of = (name: string) =>
+      stored.find((s: { name: string }) => s.name === name || (s.name.endsWith('…') && name.startsWith(s.name.slice(0, -1))));
+    for (const path of ['/', '/queue', '/documents']) {
+      await page.goto(path);
+      await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+    }
+    const names = await page.evaluate(() => [...Object.keys(localStorage), ...Object.keys(sessionStorage)]);
+    expect(names.filter((n) => !of(n))).toEqual([]);
+    for (const c of await context.cookies()) {
+      expect(of(c.name), c.name).toBeTruthy();
+      expect(c.expires - Date.now() / 1000, c.name).toBeLessThanOrEqual(of(c.name).max_age);
+    }
+  });
+});

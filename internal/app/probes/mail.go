@@ -102,6 +102,11 @@ func (c *client) say(code int, format string, args ...any) (string, error) {
 
 // submit hands a message over and gives the identifier that the server named.
 func (x *scene) submit(ctx context.Context, door string, from, to address.Address) (ids.Message, error) {
+	return x.hand(ctx, door, from, x.mail(from, to), to)
+}
+
+// hand is submit with the words of a message, for one recipient or several.
+func (x *scene) hand(ctx context.Context, door string, from address.Address, mail string, to ...address.Address) (ids.Message, error) {
 	c, err := x.dial(ctx, door, door == "submissions")
 	if err != nil {
 		return 0, err
@@ -113,7 +118,11 @@ func (x *scene) submit(ctx context.Context, door string, from, to address.Addres
 			return 0, err
 		}
 	}
-	for _, line := range []string{"MAIL FROM:<" + from.Text() + ">", "RCPT TO:<" + to.Text() + ">"} {
+	lines := []string{"MAIL FROM:<" + from.Text() + ">"}
+	for _, a := range to {
+		lines = append(lines, "RCPT TO:<"+a.Text()+">")
+	}
+	for _, line := range lines {
 		if err := c.ask(250, "%s", line); err != nil {
 			return 0, err
 		}
@@ -121,7 +130,7 @@ func (x *scene) submit(ctx context.Context, door string, from, to address.Addres
 	if err := c.ask(354, "DATA"); err != nil {
 		return 0, err
 	}
-	answer, err := c.say(250, "%s.", x.mail(from, to))
+	answer, err := c.say(250, "%s.", mail)
 	if err != nil {
 		return 0, err
 	}

@@ -260,6 +260,8 @@ func All(s *Server) []pledge.Probe {
 		probe{"cm-dpa", s.agreementSigned},
 		probe{"cm-whitepaper", s.securityPaper},
 		probe{"cm-contact", s.contact},
+		probe{"cm-cookies", s.firstVisit},
+		probe{"mb-banner", s.banner},
 		probe{"ca-security-contact", s.securityContact},
 		probe{"cj-intake", s.boxes},
 		probe{"mb-dpo", s.officer},

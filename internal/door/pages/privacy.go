@@ -82,7 +82,6 @@ func NewPrivacy(r Requests, e Closings, c clock.Clock, log *slog.Logger) (*Priva
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /privacy", func(w http.ResponseWriter, _ *http.Request) { p.form(w, http.StatusOK, form{}) })
 	mux.HandleFunc("POST /privacy", p.ask)
-	mux.HandleFunc("GET /privacy/style.css", style)
 	mux.HandleFunc("GET "+GPCPath, globalPrivacy)
 	mux.HandleFunc("GET "+request.ProofPath+"{link}", p.confirm)
 	mux.HandleFunc("POST "+request.ProofPath+"{link}", p.prove)
@@ -117,16 +116,6 @@ const GPCPath = "/.well-known/gpc.json"
 func globalPrivacy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"gpc": true, "lastUpdate": "2026-11-22"}`+"\n") // the peer went
-}
-
-func style(w http.ResponseWriter, _ *http.Request) {
-	b, err := privacyFiles.ReadFile("privacy/style.css")
-	if err != nil {
-		http.Error(w, "There is no such page.", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	_, _ = w.Write(b) // the peer went
 }
 
 func stateWords(s request.State) string {

@@ -67,7 +67,8 @@ type TrustParts struct {
 	Inquiries Inquiries
 	Controls  func(context.Context) ([]PublicControl, error)
 	Policies  func(context.Context) ([]PublicPolicy, error)
-	Operator  string // its name
+	Stored    func() []document.Cookie // what the server's pages store in a browser
+	Operator  string                   // its name
 	Contacts  document.Contacts
 	Security  SecurityText
 	Base      func() string // where people reach this server
@@ -78,7 +79,8 @@ type TrustParts struct {
 // Trust is the public trust centre: the documents in all their versions, the state
 // of the controls, the versions of the policy, and how to reach the operator. It
 // needs no sign-in and no script, sets no cookie and loads nothing from elsewhere.
-// It is an http.Handler for /trust, what is below, and /.well-known/security.txt.
+// It is an http.Handler for /trust, what is below, CookiesPath with and without
+// ".json", and /.well-known/security.txt.
 type Trust struct {
 	TrustParts
 	pages  *template.Template
@@ -108,6 +110,8 @@ func NewTrust(p TrustParts) (*Trust, error) {
 		t.contact(w, http.StatusOK, inquiry{Kind: request.Kind(r.URL.Query().Get("about"))})
 	})
 	mux.HandleFunc("POST /trust/contact", t.inquire)
+	mux.HandleFunc("GET "+CookiesPath, t.cookies)
+	mux.HandleFunc("GET "+CookiesPath+".json", t.cookieRegister)
 	mux.HandleFunc("GET "+document.AdmitPath+"{link}", t.admitted)
 	mux.HandleFunc("GET "+document.AdmitPath+"{link}/{form}", t.admitted)
 	mux.HandleFunc("GET /trust/{kind}", t.newest)

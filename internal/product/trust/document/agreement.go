@@ -175,13 +175,14 @@ func cookieNotice(w *writer) {
 		w.paragraph(say("Nothing."))
 		return
 	}
-	w.paragraph(say("Only what signing in needs. There is no cookie for statistics or advertising, and no page loads anything from another company."))
+	w.paragraph(say("Only what the console needs to work. There is no cookie for statistics or advertising, and no page loads anything from another company.", "cm-cookies"))
 	var rows []Row
 	for _, c := range w.Cookies {
-		rows = append(rows, Row{Cells: []string{c.Name, c.Where, c.Purpose, c.Life}, Rests: nil})
+		rows = append(rows, Row{Cells: []string{c.Name, c.Kind + ", " + c.Class(), c.Where, c.Purpose, c.Life}, Rests: nil})
 	}
-	w.table("Cookies", []string{"Name", "Where", "Purpose", "Life"}, rows)
+	w.table("What is stored", []string{"Name", "Kind", "Where", "Purpose", "Life"}, rows)
 	w.paragraph(say("Scripts cannot read the session's cookie and other sites cannot use it.", "mb-csrf"))
-	w.paragraph(say("The pages for persons without an account, this one among them, set none."))
+	w.paragraph(say("The pages for persons without an account, this one among them, set none.", "cm-cookies"))
+	w.paragraph(say("So there is nothing to consent to, and no banner asks. Global Privacy Control and Do Not Track ask for what holds for everybody here."))
 	w.observed()
 }

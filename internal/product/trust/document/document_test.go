@@ -55,7 +55,7 @@ func newBench(t *testing.T) *bench {
 		Server: "mail.example.com", URL: "https://mail.example.com", Region: "eu", Policy: policy.InForce{Document: d, Label: "1"}, Inventory: all.Entries(),
 		Operator: Operator{Name: "Example <Mail> GmbH", Address: "Example Street 1", Officer: "Ada Example"},
 		Contacts: Contacts{Privacy: "privacy@mail.example.com", Security: "security@mail.example.com", Form: "https://mail.example.com/trust/contact"},
-		Seen:     map[string]Seen{}, Now: lab.Epoch, Cookies: []Cookie{{"session", "the console", "signing in", "a week"}},
+		Seen:     map[string]Seen{}, Now: lab.Epoch, Cookies: []Cookie{{Name: "session", Kind: "cookie", Where: "the console", Purpose: "signing in", Life: "a week", Essential: true}},
 	}
 	promises, err := control.Catalogue()
 	if err != nil {

@@ -58,8 +58,23 @@ type LawfulCounts struct {
 	Since                                 time.Time
 }
 
-// Cookie is something that is stored in a browser.
-type Cookie struct{ Name, Where, Purpose, Life string }
+// Cookie is something that is stored in a browser: a cookie, or an entry of its
+// local or session storage.
+type Cookie struct {
+	Name                 string
+	Kind                 string        // "cookie", "local storage", "session storage"
+	Where, Purpose, Life string        // in words
+	Longest              time.Duration // of a cookie: no browser keeps it longer; zero for storage
+	Essential            bool          // the service that was asked for does not work without it
+}
+
+// Class says in a word whether somebody has to be asked first.
+func (c Cookie) Class() string {
+	if c.Essential {
+		return "essential"
+	}
+	return "with consent"
+}
 
 // Facts are everything that a document may speak of.
 type Facts struct {

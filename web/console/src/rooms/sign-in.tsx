@@ -1,4 +1,4 @@
-import { Alert, Button, Paper, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Anchor, Button, Paper, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
@@ -65,6 +65,12 @@ export function SignIn() {
             </Stack>
           )}
         </Paper>
+        <Text c="dimmed" size="xs" mt="md" ta="center">
+          {t.signIn.stored}{' '}
+          <Anchor href="/cookies" size="xs" underline="always">
+            {t.signIn.storedMore}
+          </Anchor>
+        </Text>
       </div>
     </main>
   );
