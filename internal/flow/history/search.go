@@ -60,8 +60,31 @@ const (
 	maxLooked = 2000
 )
 
+// Personal reports whether it looks for people or words, and not for states and
+// times alone.
+func (q *Query) Personal() bool {
+	return !q.Recipient.IsNull() || !q.Sender.IsNull() || q.Domain != "" || q.MessageID != "" || q.Subject != ""
+}
+
+// may asks whether a customer's messages may be searched so.
+func (h *History) may(ctx context.Context, of ids.Tenant, q *Query) error {
+	if h.MaySearch == nil || !q.Personal() {
+		return nil
+	}
+	return h.MaySearch(ctx, of, q)
+}
+
+// allowed leaves out what a search over several customers may not find.
+func (h *History) allowed(ctx context.Context, one bool, found []Summary, q *Query) []Summary {
+	if one {
+		return found
+	}
+	return slices.DeleteFunc(found, func(s Summary) bool { return h.may(ctx, s.Tenant, q) != nil })
+}
+
 // Search gives one page, newest first, and the message to go on before, or zero
-// after the last.
+// after the last. A search for people or words that MaySearch refuses for the one
+// customer of the scope is refused; over several, theirs are left out.
 func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary, ids.Message, error) {
 	if q.Limit <= 0 || q.Limit > pageLimit {
 		q.Limit = min(max(q.Limit, 50), pageLimit)
@@ -72,6 +95,12 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 		}
 	}
 	q.Subject, q.MessageID = Fold(q.Subject), strings.Trim(q.MessageID, " <>")
+	of, one := s.ID()
+	if one {
+		if err := h.may(ctx, of, &q); err != nil {
+			return nil, 0, err
+		}
+	}
 	var page []Summary
 	for looked := 0; looked < maxLooked; {
 		list, next, err := h.candidates(ctx, s, q)
@@ -79,10 +108,11 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 			return page, 0, err
 		}
 		looked += len(list)
+		var found []Summary
 		err = h.OfMany(ctx, s, list, func(events []Event) error {
 			for _, sum := range Summarise(events) {
-				if q.wants(sum) && len(page) < q.Limit {
-					page = append(page, sum)
+				if q.wants(sum) && len(page)+len(found) < q.Limit {
+					found = append(found, sum)
 				}
 			}
 			return nil
@@ -90,8 +120,13 @@ func (h *History) Search(ctx context.Context, s scope.Scope, q Query) ([]Summary
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(page) == q.Limit {
-			return page, page[q.Limit-1].Message, nil
+		full := len(page)+len(found) == q.Limit
+		if full {
+			q.Before = found[len(found)-1].Message
+		}
+		page = append(page, h.allowed(ctx, one, found, &q)...)
+		if full {
+			return page, q.Before, nil
 		}
 		q.Before = next
 		if next == 0 || len(list) < q.Limit { // nothing more, or as much as one request may look through
