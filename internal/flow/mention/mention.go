@@ -49,7 +49,7 @@ var Declaration = pledge.Declaration{
 	Categories: []pledge.Category{{
 		Name: Category, About: pledge.Correspondent,
 		What:    "whom a customer had looked for in texts of its mail, the words around each place, and what was decided on it",
-		Purpose: "answer a person who asks for everything about them", Basis: pledge.LegalDuty,
+		Purpose: "answer a person who asks for everything about them", For: pledge.ToServeRights, Basis: pledge.LegalDuty,
 		Period: pledge.Period{Ceiling: kept, From: "the order to look"},
 		Found:  "keyed hash of the address that was looked for; the message's record", Erasing: pledge.Delete,
 		Source: "mail between others", Recipients: "the customer whose mail it is; the person, after a review",
