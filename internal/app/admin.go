@@ -30,7 +30,7 @@ func (h *House) openAdmin(ctx context.Context) error {
 	operations := &operatorActs{h}
 	server := admin.New(admin.Parts{
 		Endings:  h.endings,
-		Mentions: h.mentions, Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: heldHistory{h.history, h.holds}, Keys: operations, Subjects: shownSubjects{h.subjects, h}, Holds: h.holds, Eraser: h.eraser, Requests: h.cases, Onward: h.onward, Clock: h.Clock, Controls: operatorControls{h.controls, shownControls{h}}, Bundles: bundles{h}, Backups: operatedBackups{h}, Retention: h.retention, Policy: h.policies, Supply: h.supply, Endpoints: h.gate, People: operations, Acts: operations, Reads: h.reads,
+		Mentions: h.mentions, Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: seenHistory{heldHistory{h.history, h.holds}, h.sight}, Keys: operations, Subjects: shownSubjects{h.subjects, h}, Holds: h.holds, Eraser: h.eraser, Requests: h.cases, Onward: h.onward, Clock: h.Clock, Controls: operatorControls{h.controls, shownControls{h}}, Bundles: bundles{h}, Backups: operatedBackups{h}, Retention: h.retention, Policy: h.policies, Supply: h.supply, Endpoints: h.gate, People: operations, Acts: operations, Reads: h.reads,
 		Documents: operatedDocuments{h.documents, h.publicURL},
 		Assurance: admin.Assurance{Attests: h.attests, Findings: h.findings, Lawful: h.lawful, Grants: h.clearance, User: h.colleague, Patches: shownPatches{h}, Alerts: h.alerts},
 		Incidents: operatedIncidents{h.incidents, h},
@@ -64,6 +64,21 @@ func (o *operatorActs) Record(ctx context.Context, act, target string) error {
 	err := o.h.db.Change(ctx, "record an act", func(tx *db.Tx) error { return o.h.stage.Stage(ctx, tx, leaf) })
 	o.h.evidence.Nudge()
 	return err
+}
+
+// AddUser implements admin.People.
+func (o *operatorActs) AddUser(ctx context.Context, n admin.NewUser) (admin.SignInLink, error) {
+	who, err := address.Parse(n.Address)
+	if err != nil {
+		return admin.SignInLink{}, fault.Because(fault.Invalid, err, "That is no address.")
+	}
+	if n.Customer == 0 {
+		n.Customer = tenant.Platform
+	}
+	if _, err := o.h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: n.Customer, Email: who, Name: n.Name, Role: n.Role}); err != nil {
+		return admin.SignInLink{}, err
+	}
+	return o.Link(ctx, who)
 }
 
 // RotateTenants implements admin.Keys: the platform and every customer.

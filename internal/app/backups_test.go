@@ -37,7 +37,7 @@ func backed(t *testing.T, postgres string) (h *House, dir string, a *ahead) {
 	return h, c.Backup.Dir, a
 }
 
-var backupPromises = []string{"mb-backups", "mb-backup-purge", "ca-backup-dr"}
+var backupPromises = []string{"mb-backups", "mb-backup-purge", "ca-backup-dr", "ca-availability"}
 
 func TestBackupPromisesAreKept(t *testing.T) {
 	long(t)

@@ -549,6 +549,11 @@ func TestBackupProbesSeeWhatIsBroken(t *testing.T) {
 	}
 	must(t, os.WriteFile(chunks[0], good, 0o600))
 	sees("ca-backup-dr", "the last restore that was tried failed")
+	sees("ca-availability", "the last restore that was tried failed")
+	door := h.probed.Doors["mx"]
+	h.probed.Doors["mx"] = "127.0.0.1:1"
+	sees("ca-availability", "mx does not answer")
+	h.probed.Doors["mx"] = door
 
 	place := h.backups.Store.Place
 	h.backups.Store.Place = eternal{place}

@@ -104,7 +104,9 @@ func (h *House) openControls() (err error) {
 		Console:     h.has(config.RoleConsole), Mail: h.has(config.RoleSMTP), OneProcess: h.db.Dialect() == db.SQLite,
 	}
 	s.Counted = h.tally.Flush
-	s.Leaving, s.Leave, s.Ended = h.leaverForProbe, h.leaveForProbe, h.endedForProbe
+	s.Leaving, s.Leave, s.Ended, s.Backdate = h.leaverForProbe, h.leaveForProbe, h.endedForProbe, h.endings.Backdate
+	s.Aged, s.Keeping, s.Files = h.agedForProbe, h.retention.Keeping, h.filesForProbe
+	s.Law, s.Custodian, s.Looked = h.lawForProbe, h.custodianForProbe, h.lookedForProbe
 	if !strings.HasPrefix(h.paths().keys, h.paths().root) {
 		s.Folders = append(s.Folders, h.paths().keys)
 	}

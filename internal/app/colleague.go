@@ -19,6 +19,15 @@ import (
 // staffForProbe makes one of the operator's people and signs them in. Whatever
 // they enter goes with them.
 func (h *House) staffForProbe(ctx context.Context) (probes.Colleague, func(), error) {
+	return h.colleagueForProbe(ctx, access.Operator)
+}
+
+// custodianForProbe is staffForProbe for one who opens what a law wants kept.
+func (h *House) custodianForProbe(ctx context.Context) (probes.Colleague, func(), error) {
+	return h.colleagueForProbe(ctx, access.Custodian)
+}
+
+func (h *House) colleagueForProbe(ctx context.Context, role access.Role) (probes.Colleague, func(), error) {
 	email, err := address.Parse("staff-" + strings.ToLower(rand.Text()) + "@" + canaryDomain)
 	if err != nil {
 		return probes.Colleague{}, nil, err
@@ -26,7 +35,7 @@ func (h *House) staffForProbe(ctx context.Context) (probes.Colleague, func(), er
 	if err := h.dismissProbed(ctx); err != nil {
 		return probes.Colleague{}, nil, err
 	}
-	u, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: tenant.Platform, Email: email, Name: probeName, Role: access.Operator})
+	u, err := h.access.AddUser(ctx, access.House(), access.NewUser{Tenant: tenant.Platform, Email: email, Name: probeName, Role: role})
 	if err != nil {
 		return probes.Colleague{}, nil, err
 	}

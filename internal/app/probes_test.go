@@ -74,6 +74,7 @@ var probed = []string{
 	"cm-cookies",
 	"ca-rest", "cm-encryption", "cm-content-transient", "cm-inbound-http", "cm-inbound-record", "cm-metadata-delete", "cj-relay",
 	"ca-instructions", "mb-legal-basis", "mb-no-sale", "cm-redact", "cm-outbound-policy", "cj-retention",
+	"mb-ret-account", "mb-ret-analytics", "mb-ret-logs", "cl-log14",
 	"cj-hold", "ca-breach", "ca-incident", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "ca-termination", "cl-contract-end", "ca-rbac", "ca-ddos", "mb-csrf", "ca-ropa",
 	"ca-training", "ca-audit-rights", "mb-need-to-know", "cm-lawful", "cl-authorities", "mb-patches", "ca-monitoring",
 	"cm-dpa", "cm-whitepaper", "cm-contact", "ca-security-contact", "cj-intake", "mb-dpo", "mb-policy-changes", "mb-policy-accept",

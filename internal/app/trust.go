@@ -30,6 +30,7 @@ import (
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
+	"mailvow/internal/protect/sight"
 	"mailvow/internal/protect/subject"
 )
 
@@ -45,6 +46,7 @@ type trust struct {
 	onward    *onward.Desk
 	planned   chan struct{} // a notice was
 	retention *retain.Engine
+	sight     *sight.Sight
 	holds     *hold.Store
 	documents *document.Store
 	incidents *incident.Desk
@@ -63,7 +65,7 @@ func (p paths) erasureKeys() string { return filepath.Join(p.keys, "erasures") }
 // retention.
 func (h *House) openTrust(ctx context.Context) error {
 	h.persons = h.index.Holder()
-	h.persons.Period = h.recordsKept
+	h.persons.Period, h.history.Floor = h.recordsKept, h.lawKeeps
 	ledger, err := h.openLedger()
 	if err != nil {
 		return err
@@ -104,6 +106,7 @@ func (h *House) openTrust(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.openSight()
 	if err := h.openBackups(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ const rooms = [
   ['/domains', 'Domains'],
   ['/routes', 'Routes'],
   ['/access', 'Tokens & SMTP'],
+  ['/conversations', 'SMTP conversations'],
   ['/suppressions', 'Suppressions'],
   ['/controls', 'Controls'],
   ['/subjects', 'Data subjects'],

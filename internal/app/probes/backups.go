@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,4 +172,27 @@ func (s *Server) recovery(ctx context.Context) (pledge.Status, string, error) {
 		return pledge.Failing, "", err
 	}
 	return kept(fmt.Sprintf("a restore was tried on %s and held: %s; all %d files of the newest backup are there, %d were read", state.Drill.At.Format(time.DateOnly), state.Drill.Note, all, read))
+}
+
+// available knocks at every door, and looks at the three things that are promised
+// of data where they can be lost: in the copies from which it would come back.
+func (s *Server) available(ctx context.Context) (pledge.Status, string, error) {
+	for _, door := range slices.Sorted(maps.Keys(s.Doors)) {
+		c, err := s.Knock(ctx, s.Doors[door])
+		if err != nil {
+			return failing(door + " does not answer")
+		}
+		if err := c.Close(); err != nil {
+			return pledge.Failing, "", fault.Wrap(err, "hang up at a door")
+		}
+	}
+	status, whole, err := s.recovery(ctx)
+	if err != nil || status != pledge.Kept {
+		return status, whole, err
+	}
+	status, shut, err := s.backedUp(ctx)
+	if err != nil || status != pledge.Kept {
+		return status, shut, err
+	}
+	return kept(fmt.Sprintf("availability: %d doors answer, and %s; confidentiality: %s", len(s.Doors), whole, shut))
 }

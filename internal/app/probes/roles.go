@@ -53,7 +53,7 @@ func (s *Server) roles(ctx context.Context) (pledge.Status, string, error) {
 			}
 		}
 		for _, role := range access.Roles() {
-			if role == access.Operator {
+			if role.OfPlatform() {
 				continue // exists in the platform's own tenant only
 			}
 			as, err := x.signedIn(ctx, role)

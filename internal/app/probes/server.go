@@ -96,6 +96,19 @@ type Server struct {
 	// Purge makes a pass of retention; Periods says where every category stands.
 	Purge   func(context.Context) error
 	Periods func(context.Context) ([]retain.State, error)
+	// Aged leaves a record of a category with the canary as if it came from another
+	// time; Keeping is the time before which a customer's records of a category go
+	// now. Files counts what is on disk and names what nobody declared.
+	Aged    func(ctx context.Context, c Canary, category string, at time.Time) (Aged, error)
+	Keeping func(of ids.Tenant, category string) (before time.Time, ruled bool)
+	Files   func() (all int, unknown []string, err error)
+	// Law says what law keeps a category in the policy in force for the platform, and
+	// how long; "" where none does. Custodian is Staff for one of the operator's
+	// people who opens what it keeps; Looked counts what a user was shown of a
+	// customer's conversations since a time, as it is on record.
+	Law       func(category string) string
+	Custodian func(ctx context.Context) (Colleague, func(), error)
+	Looked    func(ctx context.Context, by ids.User, of ids.Tenant, since time.Time) (int, error)
 	// Hashes gives the stored form of every chosen password; Cost checks one.
 	Hashes func(context.Context, func(phc string) error) error
 	// Person makes a user of the canary's with a chosen password; Pass makes a token
@@ -135,6 +148,8 @@ type Server struct {
 	Leaving func(ctx context.Context, word string) (Leaver, error)
 	Leave   func(context.Context, ids.Tenant) error
 	Ended   func(context.Context, ids.Tenant) ([]byte, error)
+	// Backdate moves the end of a contract that was ordered into the past.
+	Backdate func(ctx context.Context, of ids.Tenant, by time.Duration) error
 	// Alerts tells an endpoint of alerts too, until undone.
 	Alerts func(url string, secret []byte) (undo func(), err error)
 	// Incidents is the desk of breaches; Drill opens one and sends its notices, and
@@ -225,6 +240,15 @@ func All(s *Server) []pledge.Probe {
 		probe{"cl-retry", s.retry},
 		probe{"cl-dsn", s.notice},
 		probe{"cj-retention", s.retention},
+		probe{"cl-log14", s.preparedLogs},
+		probe{"cl-log12m", s.rawLogs},
+		probe{"mb-ret-account", s.account},
+		probe{"mb-ret-analytics", s.statistics},
+		probe{"mb-ret-logs", s.logs},
+		probe{"mb-ret-campaign", s.absent(noCampaigns, "campaign", "subscriber")},
+		probe{"mb-ret-finance", s.absent(noBooks, books...)},
+		probe{"mb-ret-tickets", s.absent(noTickets, "ticket")},
+		probe{"cl-billing-10y", s.absent(noBooks, books...)},
 		probe{"cl-minimise", s.minimise},
 		probe{"ca-instructions", s.instructions},
 		probe{"mb-legal-basis", s.legalBasis},
@@ -257,6 +281,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"mb-backups", s.backedUp},
 		probe{"mb-backup-purge", s.backupsExpire},
 		probe{"ca-backup-dr", s.recovery},
+		probe{"ca-availability", s.available},
 		probe{"cm-dpa", s.agreementSigned},
 		probe{"cm-whitepaper", s.securityPaper},
 		probe{"cm-contact", s.contact},

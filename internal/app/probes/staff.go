@@ -44,6 +44,11 @@ func (x *scene) as(ctx context.Context, c Colleague, method, path string, in any
 	}
 	r.Header.Set("Cookie", c.Cookie)
 	r.Header.Set("Content-Type", "application/json")
+	return x.answered(r)
+}
+
+// answered sends a request and reads the answer.
+func (x *scene) answered(r *http.Request) (status int, answer string, err error) {
 	a, err := x.web.Do(r)
 	if err != nil {
 		return 0, "", fault.Because(fault.Unavailable, err, "The API does not answer.")

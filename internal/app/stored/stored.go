@@ -4,6 +4,9 @@
 package stored
 
 import (
+	"path"
+	"strings"
+
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/door/certificates"
 	"mailvow/internal/door/httpapi"
@@ -94,14 +97,25 @@ func Inventory() (*inventory.Inventory, error) { return inventory.Join(Declarati
 // Mounts say where in a data folder the declared files lie. In dev mode the key
 // store stands in the data folder too.
 func Mounts() []inventory.Mount {
-	return []inventory.Mount{
+	return append([]inventory.Mount{
 		{Folder: "db"},
 		{Folder: "blobs", As: "blobs"},
 		{Folder: "evidence", As: "evidence"},
 		{Folder: "erasures", As: "erasures"},
-		{Folder: "keystore", As: "keys"},
-		{Folder: "keystore/backup", As: "backup-keys"},
-		{Folder: "keystore/erasures", As: "erasure-keys"},
-		{Folder: "keystore/evidence", As: "evidence-keys"},
+	}, KeyMounts("keystore")...)
+}
+
+// KeyMounts say where in a key store the declared files lie; "." is the store itself.
+func KeyMounts(folder string) []inventory.Mount {
+	in := func(name string) string { return strings.TrimPrefix(path.Join(folder, name), "./") }
+	root := in("")
+	if root == "." {
+		root = ""
+	}
+	return []inventory.Mount{
+		{Folder: root, As: "keys"},
+		{Folder: in("backup"), As: "backup-keys"},
+		{Folder: in("erasures"), As: "erasure-keys"},
+		{Folder: in("evidence"), As: "evidence-keys"},
 	}
 }

@@ -8,9 +8,18 @@ import (
 	"mailvow/internal/base/address"
 	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
+	"mailvow/internal/protect/access"
 )
 
-type onePerson struct{ asked string }
+type onePerson struct {
+	asked string
+	added NewUser
+}
+
+func (p *onePerson) AddUser(_ context.Context, n NewUser) (SignInLink, error) {
+	p.added = n
+	return SignInLink{User: 8}, nil
+}
 
 func (p *onePerson) Link(_ context.Context, who address.Address) (SignInLink, error) {
 	p.asked = who.Text()
@@ -27,6 +36,12 @@ func TestALinkIsEvidence(t *testing.T) {
 		t.Errorf("%+v %v, asked for %q", link, err, people.asked)
 	}
 	if want := "user.link " + ids.User(7).String(); len(*done) != 1 || (*done)[0] != want {
+		t.Errorf("evidence has %q, want %q", *done, want)
+	}
+	if added, err := Call(t.Context(), c, UserAdd, NewUser{Address: "kim@example.net", Name: "Kim", Role: access.Custodian}); err != nil || added.User != 8 || people.added.Role != access.Custodian {
+		t.Errorf("%+v %v, added %+v", added, err, people.added)
+	}
+	if want := "user.add " + ids.User(8).String(); len(*done) != 2 || (*done)[1] != want {
 		t.Errorf("evidence has %q, want %q", *done, want)
 	}
 	if _, err := Call(t.Context(), c, UserLink, UserRef{Address: "nobody"}); !fault.Is(err, fault.Invalid) {

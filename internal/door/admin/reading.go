@@ -33,7 +33,7 @@ const (
 // reading says of every operation which personal data it shows. What is not here
 // counts as an operation that reads anything, and a test names it.
 var reading = map[string][]string{
-	"ping": {}, "keys/rotate": {}, "user/link": {},
+	"ping": {}, "keys/rotate": {}, "user/link": {}, "user/add": {},
 	"queue/list": {ofQueue}, "queue/retry": {}, "queue/fail": {}, "queue/hold": {}, "queue/release": {}, "queue/pause": {}, "queue/pauses": {}, "queue/resume": {},
 	"domain/add": {}, "domain/list": {}, "domain/check": {},
 	"message/list": {ofRecords}, "message/show": {ofRecords, ofQueue}, "message/delete": {},

@@ -40,6 +40,7 @@ import (
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/inventory"
 	"mailvow/internal/protect/policy"
+	"mailvow/internal/protect/sight"
 	"mailvow/internal/protect/tenant"
 )
 
@@ -121,6 +122,7 @@ type Parts struct {
 	Alerts    Alerts
 	Watch     Watch
 	Staff     Staff
+	Sight     *sight.Sight
 	Incidents Incidents
 	Controls  Controls
 	Bundles   Bundles

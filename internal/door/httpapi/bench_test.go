@@ -302,7 +302,7 @@ func (b *bench) people(t testing.TB) {
 	for name, in := range map[string]ids.Tenant{"platform": tenant.Platform, "acme": b.acme, "other": b.other} {
 		b.users[in] = map[access.Role]access.User{}
 		for _, role := range access.Roles() {
-			if (role == access.Operator) != (in == tenant.Platform) {
+			if role.OfPlatform() != (in == tenant.Platform) {
 				continue
 			}
 			to, err := address.Parse(string(role) + "@" + name + ".example")
@@ -325,7 +325,7 @@ func (b *bench) people(t testing.TB) {
 // as signs a user in and gives what a browser would send.
 func (b *bench) as(t testing.TB, in ids.Tenant, role access.Role) func(*http.Request) {
 	t.Helper()
-	if role == access.Operator {
+	if role.OfPlatform() {
 		in = tenant.Platform
 	}
 	link, _, err := b.parts.Access.Link(t.Context(), access.House(), scope.Everyone, b.users[in][role].ID)

@@ -160,6 +160,9 @@ func (a *API) known(next http.Handler) http.Handler {
 				return
 			}
 		}
+		if err == nil && a.parts.Sight != nil {
+			in.who = a.parts.Sight.Bind(in.who)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -14,7 +14,6 @@ import (
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/protect/access"
-	"mailvow/internal/protect/reads"
 )
 
 // Message is a message as lists show it.
@@ -96,6 +95,7 @@ func (a *API) messageRoutes() {
 	register(a, op{id: "send-message", method: http.MethodPost, path: "/v1/messages", summary: "Send a message", tag: "messages", needs: access.MessagesSend, status: http.StatusAccepted, body: a.largestBody(), quiet: true}, a.sendMessage)
 	register(a, op{id: "get-message", method: http.MethodGet, path: "/v1/messages/{id}", summary: "One message: its recipients and what happened", tag: "messages", needs: access.MessagesRead}, a.getMessage)
 	register(a, op{id: "get-conversations", method: http.MethodGet, path: "/v1/messages/{id}/conversations", summary: "The SMTP conversation of each attempt", tag: "messages", needs: access.MessagesTranscript}, a.getConversations)
+	register(a, op{id: "list-conversations", method: http.MethodGet, path: "/v1/conversations", summary: "SMTP conversations of a time, also of messages whose records are gone, newest first", tag: "messages", needs: access.MessagesTranscript}, a.listConversations)
 	register(a, op{id: "get-content", method: http.MethodGet, path: "/v1/messages/{id}/content", summary: "The message's bytes, while they are here", tag: "messages", needs: access.MessagesContent}, a.getContent)
 	register(a, op{id: "get-parsed", method: http.MethodGet, path: "/v1/messages/{id}/parsed", summary: "The message for reading, while it is here", tag: "messages", needs: access.MessagesContent}, a.getParsed)
 }
@@ -111,6 +111,9 @@ func (a *API) getMessage(ctx context.Context, who Asker, in *ByID) (*messageOut,
 	}
 	if len(events) == 0 {
 		return nil, fault.New(fault.NotFound, "There is no such message, or its record is gone.")
+	}
+	if !a.shows(who, events[0].Tenant, events[0].At) {
+		return nil, fault.New(fault.NotFound, "The policy in force does not show you the record of this message.")
 	}
 	waiting, err := a.parts.Queue.OfMessage(ctx, who.Scope, id)
 	if err != nil {
@@ -265,58 +268,6 @@ func inboundRecord(events []history.Event) *InboundRecord {
 		r.ServerResponse, r.ProcessingMS = &ServerResponse{status, body}, e.Detail.Took.Milliseconds()
 	}
 	return r
-}
-
-// Conversation is what was said in one attempt.
-type Conversation struct {
-	Recipient string    `json:"recipient"`
-	Attempt   int       `json:"attempt"`
-	At        time.Time `json:"at"`
-	Steps     []Step    `json:"steps" nullable:"false"`
-}
-
-// Step is one exchange.
-type Step struct {
-	At     time.Time `json:"at"`
-	TookMS int64     `json:"took_ms"`
-	Sent   string    `json:"sent"`
-	Got    string    `json:"got"`
-}
-
-const maxConversations = 200
-
-func (a *API) getConversations(ctx context.Context, who Asker, in *ByID) (*struct{ Body []Conversation }, error) {
-	id, err := idAt[ids.Message]("path.id", in.ID)
-	if err != nil {
-		return nil, err
-	}
-	events, err := a.parts.History.Of(ctx, who.Scope, id)
-	if err != nil {
-		return nil, err
-	}
-	if len(events) == 0 {
-		return nil, fault.New(fault.NotFound, "There is no such message, or its record is gone.")
-	}
-	out := &struct{ Body []Conversation }{[]Conversation{}}
-	for _, e := range events {
-		if e.Attempt == 0 || len(out.Body) == maxConversations {
-			continue
-		}
-		c, err := a.parts.History.Conversation(ctx, who.Scope, e.Attempt)
-		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Gone) {
-			continue // its period is shorter than the record's
-		}
-		if err != nil {
-			return nil, err
-		}
-		v := Conversation{Recipient: strings.Join(e.Detail.Recipients, ", "), Attempt: e.Detail.Attempts, At: e.At.UTC(), Steps: []Step{}}
-		for _, s := range c.Steps {
-			v.Steps = append(v.Steps, Step{At: s.At.UTC(), TookMS: s.Took.Milliseconds(), Sent: s.Sent, Got: s.Got})
-		}
-		reads.Saw(ctx, ofConversations, e.Tenant, id, e.At)
-		out.Body = append(out.Body, v)
-	}
-	return out, nil
 }
 
 // withHeaders shows the header while the content is here.

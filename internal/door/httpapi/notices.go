@@ -93,7 +93,7 @@ func (a *API) seeNotice(ctx context.Context, who Asker, in *seeIn) (*nothing, er
 	switch who.Role {
 	case access.Owner:
 		role = evidence.ByOwner
-	case access.Operator:
+	case access.Operator, access.Custodian:
 		role = evidence.ByOperator
 	case access.Admin, access.Developer, access.Viewer, access.Auditor:
 	}

@@ -98,7 +98,7 @@ func (a *API) permit(o op) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		if _, ok := r.who.May(o.needs); !ok {
-			if why := r.who.Why(); why != "" && o.needs.Personal() {
+			if why := r.who.WhyNot(o.needs); why != "" {
 				a.refuse(ctx, o.id, fault.New(fault.Denied, why))
 				return
 			}

@@ -114,7 +114,7 @@ func (a *API) queueRoutes() {
 // handOf is the capacity in which somebody acts by hand; history keeps no name.
 func handOf(who Asker) history.Actor {
 	switch who.Role {
-	case access.Operator:
+	case access.Operator, access.Custodian:
 		return history.ByOperator
 	case access.Owner:
 		return history.ByOwner

@@ -39,7 +39,7 @@ const (
 // "none but the asker's own, or what they have just sent". What is not here counts
 // as an operation that reads anything, and a test names it.
 var reading = map[string][]string{
-	"list-messages": {ofRecords}, "get-message": {ofRecords, ofQueue}, "get-conversations": {ofConversations},
+	"list-messages": {ofRecords}, "get-message": {ofRecords, ofQueue}, "get-conversations": {ofConversations}, "list-conversations": {ofConversations},
 	"get-content": {ofQueue}, "get-parsed": {ofQueue},
 	"send-message": {}, "send-raw-message": {}, "delete-message": {},
 	"list-queue": {ofQueue}, "summarise-queue": {}, "retry-queue": {}, "release-queue": {}, "hold-queue": {}, "fail-queue": {},

@@ -76,19 +76,40 @@ func (a *API) listMessages(ctx context.Context, who Asker, in *messageQuery) (*p
 		}
 		f.Before = ids.Message(before)
 	}
+	if a.parts.Sight != nil {
+		from, err := a.parts.Sight.From(who.Principal, in2)
+		if err != nil {
+			return nil, err
+		}
+		f.From = later(f.From, from)
+	}
 	found, next, err := a.parts.History.Search(ctx, in2, f)
 	if err != nil {
 		return nil, err
 	}
 	out := &pageOut[Message]{Page[Message]{Items: []Message{}}}
 	for _, s := range found {
-		out.Body.Items = append(out.Body.Items, viewMessage(s))
+		if a.shows(who, s.Tenant, s.At) {
+			out.Body.Items = append(out.Body.Items, viewMessage(s))
+		}
 	}
 	if next != 0 {
 		mark := a.cursors.seal(list, strconv.FormatInt(int64(next), 36))
 		out.Body.Next = &mark
 	}
 	return out, nil
+}
+
+// shows reports whether the policy in force shows a record to who asks.
+func (a *API) shows(who Asker, of ids.Tenant, at time.Time) bool {
+	return a.parts.Sight == nil || a.parts.Sight.Shows(who.Principal, of, at)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func viewMessage(s history.Summary) Message {

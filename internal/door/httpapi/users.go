@@ -18,7 +18,7 @@ type User struct {
 	Customer    string     `json:"customer"`
 	Email       string     `json:"email"`
 	Name        string     `json:"name"`
-	Role        string     `json:"role" enum:"operator,owner,admin,developer,viewer,auditor"`
+	Role        string     `json:"role" enum:"operator,custodian,owner,admin,developer,viewer,auditor"`
 	State       string     `json:"state" enum:"active,suspended"`
 	HasPassword bool       `json:"has_password"`
 	CreatedAt   time.Time  `json:"created_at"`
@@ -32,7 +32,7 @@ type newUser struct {
 	Body struct {
 		Email    string    `json:"email" maxLength:"254"`
 		Name     string    `json:"name" minLength:"1" maxLength:"200"`
-		Role     string    `json:"role" enum:"operator,owner,admin,developer,viewer,auditor"`
+		Role     string    `json:"role" enum:"operator,custodian,owner,admin,developer,viewer,auditor"`
 		Password string    `json:"password,omitempty" maxLength:"1024" doc:"Without one, the user signs in by one-time links."`
 		Customer string    `json:"customer,omitempty" maxLength:"64" doc:"For the operator: whose user this is."`
 		Until    time.Time `json:"until,omitzero" doc:"For an auditor: when the access ends, within a year."`
@@ -44,7 +44,7 @@ type changeUser struct {
 	Body struct {
 		Email    *string    `json:"email,omitempty" maxLength:"254"`
 		Name     *string    `json:"name,omitempty" maxLength:"200"`
-		Role     *string    `json:"role,omitempty" enum:"operator,owner,admin,developer,viewer,auditor"`
+		Role     *string    `json:"role,omitempty" enum:"operator,custodian,owner,admin,developer,viewer,auditor"`
 		State    *string    `json:"state,omitempty" enum:"active,suspended"`
 		Password *string    `json:"password,omitempty" maxLength:"1024"`
 		Until    *time.Time `json:"until,omitempty" doc:"For an auditor: another end."`

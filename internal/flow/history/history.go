@@ -64,6 +64,18 @@ type History struct {
 	// MaySearch says whether a customer's messages may be searched for people or
 	// words; set before use, nil: everybody's.
 	MaySearch func(ctx context.Context, of ids.Tenant, q *Query) error
+	// Floor says before which time a customer's conversations may go, and which law
+	// keeps the younger ones; nil: none does.
+	Floor func(ids.Tenant) (before time.Time, law string)
+}
+
+// byLaw reports whether a law keeps the conversation of an attempt, and which.
+func (h *History) byLaw(of ids.Tenant, id ids.Attempt) (string, bool) {
+	if h.Floor == nil {
+		return "", false
+	}
+	before, law := h.Floor(of)
+	return law, law != "" && !id.Time().Before(before)
 }
 
 // New opens history on a database that has its Schema.

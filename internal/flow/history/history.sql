@@ -150,6 +150,14 @@ update conversation set sealed = $2 where id = $1 and ($3 = 1 or tenant = $4)
 -- A node's oldest rows, in commit order.
 select pos, at from history where pos >= $1 and pos < $2 order by pos limit $3
 
+-- query: backdate
+insert into history (pos, id, message, recipient, tenant, direction, kind, at, attempt, sealed)
+values ($1, $2, $3, 0, $4, $5, $6, $7, 0, $8)
+
+-- query: conversations
+select id, message, tenant, sealed from conversation
+where id < $1 and id >= $2 and ($3 = 1 or tenant = $4) and ($5 = cast(0 as bigint) or message = $5) order by id desc limit $6
+
 -- query: first_conversation
 select id, at from conversation order by id limit 1
 

@@ -418,14 +418,18 @@ func (p *Holder) Restrict(context.Context, pledge.Subject, bool) (int, error) { 
 // them, and go where nothing of anybody is left. It may be called again for what
 // was committed meanwhile, until Forget.
 func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, error) {
-	rows, talks := 0, 0
+	rows, talks, kept, law := 0, 0, 0, ""
 	err := p.trails(ctx, s, func(f Found, t *trail) error {
 		rows++
 		seen := map[ids.Attempt]bool{0: true}
 		for _, e := range t.events {
 			if !seen[e.Attempt] {
 				seen[e.Attempt] = true
-				talks++
+				if why, stays := p.h.byLaw(f.Tenant, e.Attempt); stays {
+					kept, law = kept+1, why
+				} else {
+					talks++
+				}
 			}
 		}
 		if err := p.forgetMessageID(ctx, f.Tenant, t); err != nil {
@@ -444,7 +448,7 @@ func (p *Holder) Erase(ctx context.Context, s pledge.Subject) ([]pledge.Erased, 
 	}
 	return []pledge.Erased{
 		{Category: records, Count: rows, Epoch: p.Period(s.Scope)},
-		{Category: conversations, Count: talks, Epoch: p.Period(s.Scope)},
+		{Category: conversations, Count: talks, Kept: kept, Why: law, Epoch: p.Period(s.Scope)},
 	}, nil
 }
 
@@ -511,7 +515,8 @@ func (p *Holder) Forget(ctx context.Context, s pledge.Subject) error {
 
 var _ pledge.Holder = (*Holder)(nil)
 
-// Delete removes a message's whole record, its conversations too, and says how
+// Delete removes a message's whole record, its conversations too where no law
+// keeps them, and says how
 // many rows went. A message that is not there is no fault: a repeat changes
 // nothing. Hashes that point to it lead nowhere and go with their run.
 func (h *History) Delete(ctx context.Context, s scope.Scope, m ids.Message) (int, error) {
@@ -524,7 +529,7 @@ func (h *History) Delete(ctx context.Context, s scope.Scope, m ids.Message) (int
 	}
 	var attempts []ids.Attempt
 	for _, e := range events {
-		if e.Attempt != 0 {
+		if _, kept := h.byLaw(e.Tenant, e.Attempt); e.Attempt != 0 && !kept {
 			attempts = append(attempts, e.Attempt)
 		}
 	}

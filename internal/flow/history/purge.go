@@ -115,6 +115,13 @@ func (r *reached) set(k reach, from int64) {
 	r.from[k] = from
 }
 
+// forget lets the next purges begin at the oldest row.
+func (r *reached) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.from)
+}
+
 // PurgeConversations deletes a scope's conversations that began before a time. Of
 // one customer's it goes on where it was last time.
 func (h *History) PurgeConversations(ctx context.Context, in scope.Scope, before time.Time) (int, error) {

@@ -83,6 +83,9 @@ func (h *History) rewriteConversations(ctx context.Context, tx *db.Tx, s scope.S
 			continue
 		}
 		done[e.Attempt] = true
+		if _, kept := h.byLaw(e.Tenant, e.Attempt); kept {
+			continue
+		}
 		c, err := h.conversationIn(ctx, tx, e)
 		if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Gone) {
 			continue

@@ -8,13 +8,13 @@ create table access_user (
   email_hash blob not null unique,
   sealed     blob not null,              -- e-mail address and name
   password   text not null,              -- Argon2id in PHC form, or empty
-  role       text not null check (role in ('operator', 'owner', 'admin', 'developer', 'viewer', 'auditor')),
+  role       text not null check (role in ('operator', 'custodian', 'owner', 'admin', 'developer', 'viewer', 'auditor')),
   state      text not null check (state in ('active', 'suspended')),
   created    int not null,
   changed    int not null,
   seen       int not null,
   until      int not null,              -- when an auditor's access ends; 0: it does not
-  check (role <> 'operator' or tenant = 1),
+  check (role not in ('operator', 'custodian') or tenant = 1),
   check ((role = 'auditor') = (until > 0))
 );
 create index access_user_tenant on access_user (tenant, id);
@@ -130,7 +130,8 @@ insert into access_token (id, tenant, user_id, hash, sealed, scopes, created, un
 values ($1, $2, $3, $4, $5, $6, $7, $8, 0)
 
 -- query: token
-select id, tenant, user_id, scopes, until, used from access_token where hash = $1
+select t.id, t.tenant, t.user_id, coalesce(u.role, ''), t.scopes, t.until, t.used from access_token t
+left join access_user u on u.id = t.user_id and u.state = 'active' where t.hash = $1
 
 -- query: tokens
 select id, tenant, user_id, sealed, scopes, created, until, used from access_token

@@ -49,7 +49,7 @@ func TestTableIsClosed(t *testing.T) {
 // says otherwise on purpose; only the operator reaches over customers.
 func TestLadder(t *testing.T) {
 	t.Parallel()
-	ladder := slices.DeleteFunc(Roles(), func(r Role) bool { return r == Auditor }) // stands beside it
+	ladder := slices.DeleteFunc(Roles(), func(r Role) bool { return r == Auditor || r == Custodian }) // they stand beside it
 	for i := range len(ladder) - 1 {
 		if !OfRole(ladder[i]).Covers(OfRole(ladder[i+1])) {
 			t.Errorf("%s lacks something that %s has", ladder[i], ladder[i+1])
@@ -58,11 +58,20 @@ func TestLadder(t *testing.T) {
 			t.Errorf("%s is as mighty as %s", ladder[i+1], ladder[i])
 		}
 	}
-	for _, r := range Roles()[1:] {
+	for _, r := range slices.DeleteFunc(Roles()[1:], func(r Role) bool { return r == Custodian }) {
 		for p, reach := range OfRole(r) {
 			if reach == All {
 				t.Errorf("%s reaches every customer with %s", r, p)
 			}
+		}
+	}
+	aside := OfRole(Custodian)
+	if aside[MessagesTranscript] != All {
+		t.Error("a custodian opens no conversation")
+	}
+	for p := range aside {
+		if p != SessionOwn && p != GrantsTake && p != MessagesTranscript {
+			t.Errorf("a custodian holds %s, which is no part of their duty", p)
 		}
 	}
 	for _, p := range []Permission{MessagesContent, MessagesTranscript, TokensManage, CredentialsManage, MessagesSend} {

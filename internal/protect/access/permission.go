@@ -73,9 +73,12 @@ const (
 // Role is what a user is within a tenant.
 type Role string
 
-// The closed list of roles. Operator exists only in the platform's own tenant.
+// The closed list of roles. Operator and Custodian exist only in the platform's
+// own tenant. A custodian opens the SMTP conversations that a law wants kept, and
+// nothing else.
 const (
 	Operator  Role = "operator"
+	Custodian Role = "custodian"
 	Owner     Role = "owner"
 	Admin     Role = "admin"
 	Developer Role = "developer"
@@ -86,7 +89,12 @@ const (
 )
 
 // Roles gives the closed list, the mightiest first.
-func Roles() []Role { return []Role{Operator, Owner, Admin, Developer, Viewer, Auditor} }
+func Roles() []Role {
+	return []Role{Operator, Custodian, Owner, Admin, Developer, Viewer, Auditor}
+}
+
+// OfPlatform reports that a role exists in the platform's own tenant alone.
+func (r Role) OfPlatform() bool { return r == Operator || r == Custodian }
 
 // Scope is what a token may be used for.
 type Scope string
@@ -132,6 +140,7 @@ var roleTable = map[Role]Grants{
 		RoutesRead, RoutesManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage,
 		SubjectsManage, CaughtRead, CaughtManage, EvidenceRead, ContractEnd, PlatformRead, PlatformManage, LawfulManage,
 		IncidentsRead, IncidentsManage, AuditRead)),
+	Custodian: join(own(SessionOwn, GrantsTake), all(MessagesTranscript)),
 	Owner: own(SessionOwn, MessagesSend, MessagesRead, MessagesContent, MessagesTranscript, MessagesDelete, OverviewRead,
 		QueueRead, QueueManage, DomainsRead, DomainsManage, RoutesRead, RoutesManage, TokensManage, CredentialsManage,
 		NetworksManage, UsersRead, UsersManage, SuppressionsRead, SuppressionsManage, SubjectsManage,

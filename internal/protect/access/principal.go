@@ -20,9 +20,11 @@ type Principal struct {
 	Session ids.Session // set when a session cookie was shown
 	Token   ids.Token   // set when a token was shown
 	Role    Role        // of the user; "" for a token
+	Maker   Role        // of the user who made the token; "" where they have gone
 	Scopes  []Scope     // of the token
 	grants  Grants
 	staff   staffing
+	barred  map[Permission]string // why a permission is not held now
 }
 
 // ForRole makes the principal of a signed-in user.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"slices"
 
 	"mailvow/internal/base/ids"
@@ -40,12 +41,42 @@ func (p Principal) Only(customer ids.Tenant) Principal {
 	return p
 }
 
+// Without gives the principal without some permissions, and the sentence that
+// says why. The role stays: what it may hand on is another question.
+func (p Principal) Without(why string, perms ...Permission) Principal {
+	barred := maps.Clone(p.barred)
+	if barred == nil {
+		barred = map[Permission]string{}
+	}
+	for _, perm := range perms {
+		if p.grants[perm] != None {
+			barred[perm] = why
+		}
+	}
+	p.barred = barred
+	return p
+}
+
+// WhyNot says why a permission of the role is not held now; "" where that is not so.
+func (p Principal) WhyNot(perm Permission) string {
+	if why := p.barred[perm]; why != "" {
+		return why
+	}
+	if perm.Personal() {
+		return p.staff.why
+	}
+	return ""
+}
+
 // Why says why nothing personal is open to the principal; "" where that is not so.
 func (p Principal) Why() string { return p.staff.why }
 
 // reach is how far a permission goes now.
 func (p Principal) reach(perm Permission) Reach {
 	r := p.grants[perm]
+	if p.barred[perm] != "" {
+		return None
+	}
 	if p.staff.why == "" || !perm.Personal() {
 		return r
 	}

@@ -141,8 +141,9 @@ func (s *Store) ByToken(ctx context.Context, secret string) (Principal, error) {
 	}
 	var t Token
 	var scopes string
+	var maker Role
 	var until, used int64
-	err = s.set.One(ctx, "token", []any{hash}, &t.ID, &t.Tenant, &t.User, &scopes, &until, &used)
+	err = s.set.One(ctx, "token", []any{hash}, &t.ID, &t.Tenant, &t.User, &maker, &scopes, &until, &used)
 	if fault.Is(err, fault.NotFound) {
 		return Principal{}, unknown
 	}
@@ -161,5 +162,7 @@ func (s *Store) ByToken(ctx context.Context, secret string) (Principal, error) {
 			return Principal{}, err
 		}
 	}
-	return ForToken(t.Tenant, t.ID, t.User, splitScopes(scopes)...), nil
+	p := ForToken(t.Tenant, t.ID, t.User, splitScopes(scopes)...)
+	p.Maker = maker
+	return p, nil
 }

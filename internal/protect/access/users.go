@@ -70,6 +70,11 @@ type UserChange struct {
 // runs the program on the server itself.
 func House() Principal { return ForRole(tenant.Platform, 0, 0, Operator) }
 
+// atTheServer reports the principal that House gives.
+func (p Principal) atTheServer() bool {
+	return p.Role == Operator && p.Tenant == tenant.Platform && p.User == 0 && p.Token == 0
+}
+
 type personal struct {
 	Email string `json:"email"`
 	Name  string `json:"name"`
@@ -92,9 +97,13 @@ func checkName(name string) (string, error) {
 func mayAssign(by Principal, in ids.Tenant, r Role) error {
 	switch {
 	case !slices.Contains(Roles(), r):
-		return fault.Field("role", "The role is operator, owner, admin, developer, viewer or auditor.")
-	case r != Auditor && (r == Operator) != (in == tenant.Platform):
-		return fault.Field("role", "The platform's own users are operators or auditors, and nobody else's are operators.")
+		return fault.Field("role", "The role is operator, custodian, owner, admin, developer, viewer or auditor.")
+	case r != Auditor && r.OfPlatform() != (in == tenant.Platform):
+		return fault.Field("role", "The platform's own users are operators, custodians or auditors, and nobody else's are operators or custodians.")
+	case r == Custodian && by.atTheServer():
+		return nil
+	case r == Custodian:
+		return fault.New(fault.Denied, "A custodian is appointed on the server itself: mailvow user add --role custodian.")
 	case !by.Grants().Covers(OfRole(r)):
 		return fault.New(fault.Denied, "You cannot give a role that may do more than you.")
 	}
@@ -290,7 +299,7 @@ func (s *Store) ChangeUser(ctx context.Context, by Principal, in scope.Scope, id
 
 // mayTouch holds that nobody changes somebody mightier than themselves.
 func (s *Store) mayTouch(by Principal, u User) error {
-	if by.User == u.ID || by.Grants().Covers(OfRole(u.Role)) {
+	if by.User == u.ID || by.Grants().Covers(OfRole(u.Role)) || u.Role == Custodian && by.atTheServer() {
 		return nil
 	}
 	return fault.New(fault.Denied, "You cannot change a user who may do more than you.")

@@ -75,6 +75,10 @@ update ending set state = $3, step = $4, policy = $5, counts = $6 where id = $1 
 -- query: hasten
 update ending set closes = $2, due = $3 where id = $1 and state in ('ordered', 'exporting', 'waiting')
 
+-- query: backdate
+update ending set ordered = ordered - $2, closes = closes - $2, due = due - $2, deadline = deadline - $2
+where tenant = $1 and state in ('ordered', 'exporting', 'waiting')
+
 -- query: undo
 update ending set state = 'undone', ended = $2, key = null, sealed = null where id = $1 and state in ('ordered', 'exporting', 'waiting')
 

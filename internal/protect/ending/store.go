@@ -141,6 +141,22 @@ func (s *Store) hasten(ctx context.Context, e Ending, o Order) (Ending, error) {
 	return e, nil
 }
 
+// Backdate moves an end that is under way into the past, as if it had been ordered
+// earlier: by it can be shown that what is due goes and what is not yet stays.
+func (s *Store) Backdate(ctx context.Context, of ids.Tenant, by time.Duration) error {
+	s.one.Lock() // a look at what is due holds the old times
+	defer s.one.Unlock()
+	err := s.DB.Change(ctx, "backdate the end of a contract", func(tx *db.Tx) error {
+		n, err := tx.Do(ctx, s.set, "backdate", of, by.Microseconds())
+		if err == nil && n == 0 {
+			err = fault.New(fault.NotFound, "No end of this contract is under way.")
+		}
+		return err
+	})
+	s.changed(of)
+	return fault.Wrap(err, "backdate the end of a contract")
+}
+
 // Undo takes an end back: the customer sends and receives again. Once the
 // destroying has begun it is a Conflict.
 func (s *Store) Undo(ctx context.Context, of ids.Tenant, by evidence.Role) (Ending, error) {

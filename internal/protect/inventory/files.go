@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"strings"
@@ -20,6 +21,9 @@ type Mount struct {
 func Files(data fs.FS) ([]string, error) {
 	var list []string
 	err := fs.WalkDir(data, ".", func(name string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && name != "." {
+			return nil // it went meanwhile
+		}
 		if err == nil && !e.IsDir() {
 			list = append(list, name)
 		}

@@ -120,6 +120,8 @@ func Span(d time.Duration) string {
 	switch {
 	case d == day:
 		return "1 day"
+	case d == time.Hour:
+		return "1 hour"
 	case d%day == 0:
 		return fmt.Sprintf("%d days", d/day)
 	case d%time.Hour == 0:

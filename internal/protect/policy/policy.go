@@ -41,7 +41,7 @@ type Document struct {
 	Training      Training            `yaml:"training,omitempty" json:"training,omitempty" doc:"Whether the operator's people need a valid attestation of training and screening to open personal data: advised or required."`
 	Preview       Switch              `yaml:"preview,omitempty" json:"preview,omitempty" doc:"Whether content may be shown in console and API: allowed or off."`
 	Answers       Size                `yaml:"answers,omitzero" json:"answers,omitzero" doc:"How much of an endpoint's answer is kept with the record."`
-	Visible       map[string]Among    `yaml:"visible,omitzero" json:"visible,omitzero" doc:"Which roles may see content, records and conversations."`
+	Visible       Visible             `yaml:"visible,omitempty" json:"visible" doc:"Which roles may see content, records and conversations, and how far back."`
 	Findings      map[string]Deadline `yaml:"findings,omitempty" json:"findings,omitempty" doc:"Within which time a finding is mended, by severity: critical, high, medium, low."`
 	Scans         Deadline            `yaml:"scans,omitzero" json:"scans,omitzero" doc:"How old vulnerability data and the newest scan may be."`
 }
@@ -90,6 +90,14 @@ type Backups struct {
 	Every Deadline `yaml:"every,omitzero" json:"every,omitzero" doc:"The newest is not older than this."`
 	Keep  Deadline `yaml:"keep,omitzero" json:"keep,omitzero" doc:"The oldest is gone after this."`
 	Drill Deadline `yaml:"drill,omitzero" json:"drill,omitzero" doc:"The last restore that was tried and held is not older than this."`
+}
+
+// Visible is what of mail's traces is shown to whom.
+type Visible struct {
+	Content       Among    `yaml:"content,omitzero" json:"content,omitzero" doc:"The roles that may open messages while they are here."`
+	Conversations Among    `yaml:"conversations,omitzero" json:"conversations,omitzero" doc:"The roles that may open SMTP conversations."`
+	Records       Among    `yaml:"records,omitzero" json:"records,omitzero" doc:"The roles that may search and open records of messages."`
+	Back          Deadline `yaml:"back,omitzero" json:"back,omitzero" doc:"How far back records are shown; without it, as long as they are kept."`
 }
 
 // Tracked is what may be observed.
@@ -222,10 +230,9 @@ func (d *Document) CheckAgainst(k Known) error {
 	unknown("record.inbound", "field", k.Fields, slices.Sorted(maps.Keys(d.Record.Inbound)))
 	unknown("record.outbound", "field", k.Fields, slices.Sorted(maps.Keys(d.Record.Outbound)))
 	unknown("purposes", "purpose", k.Purposes, d.Purposes)
-	for _, what := range slices.Sorted(maps.Keys(d.Visible)) {
-		unknown("visible", "thing to see", []string{"content", "conversations", "records"}, []string{what})
-		unknown("visible."+what, "role", k.Roles, d.Visible[what])
-	}
+	unknown("visible.content", "role", k.Roles, d.Visible.Content)
+	unknown("visible.conversations", "role", k.Roles, d.Visible.Conversations)
+	unknown("visible.records", "role", k.Roles, d.Visible.Records)
 	return refused(wrong)
 }
 

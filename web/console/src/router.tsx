@@ -9,6 +9,7 @@ import {
 } from '@tanstack/react-router';
 import { Refusal } from './api/client';
 import { q, queryClient } from './api/queries';
+import { may } from './may';
 import { Crash, Lost, Waiting } from './parts/problem';
 import { SignIn } from './rooms/sign-in';
 import { Shell } from './shell';
@@ -76,6 +77,13 @@ const inShell = { getParentRoute: () => shell, errorComponent: Crash } as const;
 const overview = createRoute({
   ...inShell,
   path: '/',
+  // A custodian has one room.
+  beforeLoad: async () => {
+    const session = await queryClient.ensureQueryData(q.session);
+    if (!may(session, 'overview:read') && may(session, 'messages:transcript')) {
+      throw redirect({ to: '/conversations' });
+    }
+  },
   component: lazyRouteComponent(() => import('./rooms/overview'), 'Overview'),
 });
 const activity = createRoute({
@@ -139,6 +147,11 @@ const suppressions = createRoute({
   ...inShell,
   path: '/suppressions',
   component: lazyRouteComponent(() => import('./rooms/suppressions'), 'Suppressions'),
+});
+const protocol = createRoute({
+  ...inShell,
+  path: '/conversations',
+  component: lazyRouteComponent(() => import('./rooms/protocol'), 'Protocol'),
 });
 const controls = createRoute({
   ...inShell,
@@ -245,6 +258,7 @@ export const router = createRouter({
       routes,
       access,
       suppressions,
+      protocol,
       controls,
       subject,
       inventory,

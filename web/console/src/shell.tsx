@@ -28,6 +28,7 @@ import {
   IconLayoutDashboard,
   IconLockAccess,
   IconLogout,
+  IconMessages,
   IconMoon,
   IconRoute,
   IconScale,
@@ -64,10 +65,11 @@ const groups: { label: string; rooms: Room[] }[] = [
   {
     label: t.nav.mail,
     rooms: [
-      { to: '/', label: t.nav.overview, icon: IconLayoutDashboard },
+      { to: '/', label: t.nav.overview, icon: IconLayoutDashboard, needs: 'overview:read' },
       { to: '/activity', label: t.nav.activity, icon: IconActivity, needs: 'messages:read' },
       { to: '/caught', label: t.nav.caught, icon: IconInbox, feature: 'caught' },
       { to: '/queue', label: t.nav.queue, icon: IconStack2, needs: 'queue:read' },
+      { to: '/conversations', label: t.nav.protocol, icon: IconMessages, needs: 'messages:transcript' },
     ],
   },
   {

@@ -161,6 +161,8 @@ var shownBy = []struct{ path, id string }{
 	{"backups.drill", "ca-backup-dr"},
 	{"tracking.", "cm-cookies"},
 	{"staff", "mb-need-to-know"},
+	{"visible.records", "cl-log14"},
+	{"visible.back", "cl-log14"},
 	{"visible.", "ca-rbac"},
 	{"preview", "ca-hipaa"},
 	{"findings.", "cm-scans"},

@@ -39,6 +39,9 @@ export type MessageFilter = Words<
     'recipient' | 'sender' | 'message_id' | 'subject' | 'outcome' | 'direction' | 'from' | 'to'
   >
 >;
+export type ConversationFilter = Words<
+  Pick<Asked<'list-conversations'>, 'customer' | 'message' | 'from' | 'to'>
+>;
 export type QueueFilter = Words<Pick<Asked<'list-queue'>, 'state' | 'domain'>>;
 
 const at = (id: string) => ({ params: { path: { id } } });
@@ -76,6 +79,10 @@ export const q = {
       queryKey: ['message', id, 'conversations'],
       queryFn: async () => rows(await must(api.GET('/v1/messages/{id}/conversations', at(id)))),
     }),
+  protocol: (filter: ConversationFilter) =>
+    paged(['protocol', filter], (cursor) =>
+      must(api.GET('/v1/conversations', { params: { query: { ...filter, limit: pageSize, cursor } } })),
+    ),
   queue: (filter: QueueFilter) =>
     paged(['queue', 'list', filter], (cursor) =>
       must(

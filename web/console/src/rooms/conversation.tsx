@@ -39,13 +39,14 @@ export function Conversations({ id, waits }: { id: string; waits: boolean }) {
   );
 }
 
-function Spoken({ talk, open }: { talk: Talk; open: boolean }) {
+/** One exchange; without a title it is named by its attempt and its recipients. */
+export function Spoken({ talk, open, title }: { talk: Talk; open: boolean; title?: string }) {
   return (
     <details className={css.spoken} open={open}>
       <summary>
         <span className={css.whom}>
-          <span>{t.message.conversationPlain(talk.attempt)}</span>
-          <span className={css.to}>{words.to(talk.recipients)}</span>
+          <span>{title ?? t.message.conversationPlain(talk.attempt)}</span>
+          {!title && <span className={css.to}>{words.to(talk.recipients)}</span>}
         </span>
         <span className={css.verdict}>
           <Dot tone={tones[talk.verdict]} />

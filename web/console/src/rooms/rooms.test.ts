@@ -8,6 +8,7 @@ import { places } from './inventory';
 import { readCounts } from './live';
 import { beyond } from './message';
 import { lines } from './overview';
+import { conversationFilter } from './protocol';
 import { safeNext } from './sign-in';
 import { codes, standingOf } from './standing';
 import { talks } from './talk';
@@ -36,6 +37,19 @@ describe('filterOf', () => {
     expect(filterOf({ from: '2026-05-01T00:00' }, now)).toEqual({});
     expect(filterOf({ time: 'custom', to: '2026-05-01T00:00Z' }, now)).toEqual({
       to: '2026-05-01T00:00:00.000Z',
+    });
+  });
+});
+
+describe('conversationFilter', () => {
+  it('asks for whole days, the last one too, and for nothing that is empty', () => {
+    expect(
+      conversationFilter({ from: '2026-05-01', to: '2026-05-01', message: ' msg_1 ', customer: '' }),
+    ).toEqual({
+      from: '2026-05-01T00:00:00.000Z',
+      to: '2026-05-02T00:00:00.000Z',
+      message: 'msg_1',
+      customer: undefined,
     });
   });
 });
