@@ -245,6 +245,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/conversations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** SMTP conversations of a time, also of messages whose records are gone, newest first */
+        get: operations["list-conversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/credentials": {
         parameters: {
             query?: never;
@@ -2227,7 +2244,7 @@ export interface components {
             name?: string;
             password?: string;
             /** @enum {string} */
-            role?: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
+            role?: "operator" | "custodian" | "owner" | "admin" | "developer" | "viewer" | "auditor";
             /** @enum {string} */
             state?: "active" | "suspended";
             /**
@@ -2799,6 +2816,14 @@ export interface components {
             /** @enum {string} */
             state: "open" | "refused" | "narrowed" | "complied";
         };
+        LoggedConversation: {
+            /** Format: date-time */
+            at: string;
+            customer: string;
+            id: string;
+            message: string;
+            steps: components["schemas"]["Step"][];
+        };
         MappedControl: {
             about: string;
             /** @description What the promises leave, and to whom. */
@@ -3131,7 +3156,7 @@ export interface components {
             /** @description Without one, the user signs in by one-time links. */
             password?: string;
             /** @enum {string} */
-            role: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
+            role: "operator" | "custodian" | "owner" | "admin" | "developer" | "viewer" | "auditor";
             /**
              * Format: date-time
              * @description For an auditor: when the access ends, within a year.
@@ -3318,6 +3343,11 @@ export interface components {
         };
         PageLawfulRequest: {
             items: components["schemas"]["LawfulRequest"][];
+            /** @description The cursor of the next page; null at the end. */
+            next: string | null;
+        };
+        PageLoggedConversation: {
+            items: components["schemas"]["LoggedConversation"][];
             /** @description The cursor of the next page; null at the end. */
             next: string | null;
         };
@@ -4255,7 +4285,7 @@ export interface components {
             last_seen_at: string | null;
             name: string;
             /** @enum {string} */
-            role: "operator" | "owner" | "admin" | "developer" | "viewer" | "auditor";
+            role: "operator" | "custodian" | "owner" | "admin" | "developer" | "viewer" | "auditor";
             /** @enum {string} */
             state: "active" | "suspended";
             /**
@@ -4877,6 +4907,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-conversations": {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description The next of the page before. */
+                cursor?: string;
+                customer?: string;
+                /** @description Of this message. */
+                message?: string;
+                from?: string;
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageLoggedConversation"];
                 };
             };
             /** @description Error */
