@@ -452,6 +452,8 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }
 		}, says: "waited 3s for the contract to end"},
 		{id: "mb-policy-changes", after: statement("create trigger lose before insert on account_notice begin select raise(ignore); end"), says: "no mail told of version 2"},
+		{id: "mb-children", after: statement("create trigger demote after insert on request_case begin update request_case set kind = 'privacy' where id = new.id and kind = 'child'; end"), says: "does not stand ahead of all other cases"},
+		{id: "mb-children", after: forgetful, says: "records about the child are still kept"},
 		{id: "mb-policy-accept", after: statement("create trigger lose before update of accepted on account_notice begin select raise(ignore); end"), says: "no acceptance of version 2 is on record"},
 		{id: "mb-policy-accept", before: patient, after: statement("create trigger lose before insert on link_used begin select raise(ignore); end"), says: "the owner confirmed and is answered 410"},
 		{id: "ca-breach", after: silent, says: "a customer in scope got no notice"},

@@ -77,7 +77,7 @@ var probed = []string{
 	"mb-ret-account", "mb-ret-analytics", "mb-ret-logs", "cl-log14",
 	"cj-hold", "ca-breach", "ca-incident", "cl-queue", "cl-retry", "cl-dsn", "cl-minimise", "mb-tls", "mb-argon2id", "mb-certificate", "ca-termination", "cl-contract-end", "ca-rbac", "ca-ddos", "mb-csrf", "ca-ropa",
 	"ca-training", "ca-audit-rights", "mb-need-to-know", "cm-lawful", "cl-authorities", "mb-patches", "ca-monitoring",
-	"cm-dpa", "cm-whitepaper", "cm-contact", "ca-security-contact", "cj-intake", "mb-dpo", "mb-policy-changes", "mb-policy-accept",
+	"cm-dpa", "cm-whitepaper", "cm-contact", "ca-security-contact", "cj-intake", "mb-dpo", "mb-policy-changes", "mb-policy-accept", "mb-children",
 	"cm-regions", "cm-subprocessors", "ca-subprocessor-notice", "ca-transfers", "cj-vendor-terms", "mb-vendor-dpa", "cl-vendor-contracts", "cj-sharing", "cl-no-sharing",
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 type requestCommands struct {
-	List   requestList   `cmd:"" help:"List requests, newest first; exit 1 if one is overdue."`
+	List   requestList   `cmd:"" help:"List requests, newest first, and open reports of a child ahead of them; exit 1 if one is overdue."`
 	Show   requestShow   `cmd:"" help:"Show one request and who decides on it."`
 	Decide requestDecide `cmd:"" help:"Accept and carry out, refuse, or extend. The person is told by mail."`
 }
@@ -105,7 +105,7 @@ type requestDecide struct {
 	Verdict  string `arg:"" enum:"accept,refuse,extend" help:"accept, refuse or extend."`
 	Reason   string `help:"Why, needed to refuse or to extend; or the answer to a message. Told to the person." placeholder:"TEXT"`
 	Field    string `help:"Of a rectification: the field, as the export names it." placeholder:"NAME"`
-	Value    string `help:"Of a rectification: what is right." placeholder:"TEXT"`
+	Value    string `help:"Of a rectification: what is right. Of a report of a child: the child's address; everything about it is erased." placeholder:"TEXT"`
 	KeepAway bool   `help:"Of an erasure: leave a keyed hash, so that the person is not written to again."`
 
 	Identified bool `help:"The identifiers that the person gave are theirs: search by them, too."`

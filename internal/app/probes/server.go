@@ -292,6 +292,7 @@ func All(s *Server) []pledge.Probe {
 		probe{"mb-dpo", s.officer},
 		probe{"mb-policy-changes", s.policyChanges},
 		probe{"mb-policy-accept", s.policyAccepted},
+		probe{"mb-children", s.children},
 	}
 }
 

@@ -26,7 +26,7 @@ type Requests interface {
 // Request is a request of a person about their data.
 type Request struct {
 	ID          string             `json:"id"`
-	Kind        string             `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal,question,security,abuse,privacy" doc:"The last four are messages to the operator."`
+	Kind        string             `json:"kind" enum:"access,rectification,erasure,restriction,portability,objection,withdrawal,question,security,abuse,privacy,child" doc:"The last five are messages to the operator. A report of a child stands ahead of all others."`
 	Law         string             `json:"law" enum:"gdpr,ccpa,none"`
 	Source      string             `json:"source" enum:"person,customer"`
 	State       string             `json:"state" enum:"unproved,open,extended,answered,refused,lapsed"`
@@ -73,7 +73,7 @@ type decideIn struct {
 		Decision   string `json:"decision" enum:"accept,refuse,extend"`
 		Reason     string `json:"reason,omitempty" maxLength:"2000" doc:"Needed to refuse or to extend; the person is told."`
 		Field      string `json:"field,omitempty" maxLength:"64" doc:"Of a rectification: the field as the person's copy names it."`
-		Value      string `json:"value,omitempty" maxLength:"1000" doc:"Of a rectification: what is right."`
+		Value      string `json:"value,omitempty" maxLength:"1000" doc:"Of a rectification: what is right. Of a report of a child: the child's address, about which everything is erased at every customer."`
 		KeepAway   bool   `json:"keep_away,omitempty" doc:"Of an erasure: leave a keyed hash, so that the person is not written to again."`
 		Identified bool   `json:"identified,omitempty" doc:"The identifiers that the person gave are theirs: search by them, too."`
 		Customer   string `json:"customer,omitempty" maxLength:"64" doc:"For the operator: for which customer, where several hold something."`
@@ -84,7 +84,7 @@ type requestOut struct{ Body Request }
 
 func (a *API) requestRoutes() {
 	tag, p := "subjects", access.SubjectsManage
-	register(a, op{id: "list-requests", method: http.MethodGet, path: "/v1/requests", summary: "Requests of persons about their data, newest first", tag: tag, needs: p}, a.listRequests)
+	register(a, op{id: "list-requests", method: http.MethodGet, path: "/v1/requests", summary: "Requests of persons about their data, newest first; open reports of a child ahead of all others", tag: tag, needs: p}, a.listRequests)
 	register(a, op{id: "get-request", method: http.MethodGet, path: "/v1/requests/{id}", summary: "One request", tag: tag, needs: p}, a.getRequest)
 	register(a, op{id: "enter-request", method: http.MethodPost, path: "/v1/requests", summary: "Enter a request that a person made to you; they are told that it is seen to", tag: tag, needs: p, quiet: true, status: http.StatusCreated}, a.enterRequest)
 	register(a, op{id: "decide-request", method: http.MethodPost, path: "/v1/requests/{id}/decide", summary: "Accept and carry out, refuse, or extend; the person is told", tag: tag, needs: p, quiet: true, status: http.StatusOK}, a.decideRequest)

@@ -39,6 +39,8 @@ type Requests interface {
 	Page(ctx context.Context, link string) (request.Case, []request.Part, error)
 	Result(ctx context.Context, link string) (request.Case, request.Share, error)
 	Fetch(ctx context.Context, link string, f subject.Format, w io.Writer) error
+	ChildReport(ctx context.Context, link string) (request.Case, error)
+	EraseChild(ctx context.Context, link string) (request.Case, error)
 }
 
 // Closings closes accounts by links that were mailed to their owners; protect/ending
@@ -90,6 +92,8 @@ func NewPrivacy(r Requests, e Closings, c clock.Clock, log *slog.Logger) (*Priva
 	mux.HandleFunc("GET "+request.CasePath+"{link}", p.standing)
 	mux.HandleFunc("GET "+request.ResultPath+"{link}", p.result)
 	mux.HandleFunc("POST "+request.ResultPath+"{link}", p.fetch)
+	mux.HandleFunc("GET "+request.ChildPath+"{link}", p.childReport)
+	mux.HandleFunc("POST "+request.ChildPath+"{link}", p.eraseChild)
 	mux.HandleFunc("GET "+ending.ClosePath+"{link}", p.closing)
 	mux.HandleFunc("POST "+ending.ClosePath+"{link}", p.close)
 	// Another site cannot make its visitors ask.

@@ -154,6 +154,8 @@ func inquiryWords(k request.Kind) string {
 		return "A question about data handling, regions or sub-processors"
 	case request.Privacy:
 		return "Data protection: a question to the officer"
+	case request.Child:
+		return "A person under 16 uses this service, or their data is here"
 	case request.Report:
 		return "Security: I found a vulnerability"
 	case request.Abuse:

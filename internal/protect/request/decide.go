@@ -94,6 +94,14 @@ func (d *Desk) rule(c *Case, s *Share, x Decision) error {
 				return fault.Field("reason", "Write the answer; it is mailed to who wrote.")
 			}
 		}
+		if c.Kind == Child {
+			a, err := one(x.Value)
+			if err != nil {
+				return fault.Field("value", "Give the child's address, as the report or your own look has it; everything about it is erased. Refuse what is no such report.")
+			}
+			s.Value, s.KeepAway = a.Text(), x.KeepAway
+			return nil
+		}
 		if c.Kind == Rectification {
 			if s.Field, s.Value = strings.TrimSpace(x.Field), strings.TrimSpace(x.Value); s.Field == "" || s.Value == "" {
 				return fault.Field("field", "Say which field is wrong, as the person's copy names it, and what is right.")
@@ -174,6 +182,8 @@ func (d *Desk) do(ctx context.Context, c *Case, s *Share) ([]byte, error) {
 		return nil, nil // the copy is made when it is fetched
 	case Question, Report, Abuse, Privacy:
 		return nil, nil // the answer is mailed with the decision
+	case Child:
+		return d.eraseChild(ctx, c, s)
 	case Rectification:
 		n, err := d.Subjects.Correct(ctx, who, by, pledge.Correction{Field: s.Field, Value: s.Value})
 		if err == nil && n == 0 {

@@ -100,6 +100,8 @@ var (
 	// later.
 	page   = link.Purpose{Name: "request.case", Life: 120 * 24 * time.Hour}
 	result = link.Purpose{Name: "request.result", Life: resultLife}
+	// Who reported a child and got this link has the address that it was mailed to.
+	child = link.Purpose{Name: "request.child", Once: true, Life: 30 * 24 * time.Hour}
 )
 
 // resultLife is how long an answer can be fetched.
@@ -111,6 +113,7 @@ const (
 	CasePath   = "/privacy/case/"
 	ResultPath = "/privacy/result/"
 	ChoicePath = "/privacy/choose/"
+	ChildPath  = "/privacy/child/"
 )
 
 // maxMails is how many mails a day requests may cause at one address.

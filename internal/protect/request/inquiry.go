@@ -23,10 +23,15 @@ const (
 	Report   Kind = "security" // a vulnerability
 	Abuse    Kind = "abuse"
 	Privacy  Kind = "privacy" // to the officer
+	Child    Kind = "child"   // a person under AgeTerm uses this server: their data goes at once
 )
 
+// AgeTerm is the age in years from which the service is for a person: the highest that
+// GDPR Art. 8(1) leaves the states to choose.
+const AgeTerm = 16
+
 // Inquiries gives the closed list of what people write to the operator.
-func Inquiries() []Kind { return []Kind{Question, Privacy, Report, Abuse} }
+func Inquiries() []Kind { return []Kind{Question, Privacy, Child, Report, Abuse} }
 
 // Inquiry reports whether a case is a message to the operator.
 func (k Kind) Inquiry() bool { return slices.Contains(Inquiries(), k) }
@@ -40,6 +45,8 @@ func (k Kind) promised() Law {
 	switch k {
 	case Report:
 		l.Answer = Term{BusinessDays: 3}
+	case Child:
+		l.Answer = Term{BusinessDays: 1}
 	case Abuse:
 		l.Answer = Term{BusinessDays: 2}
 	case Privacy: // as for a request: GDPR Art. 12(3)

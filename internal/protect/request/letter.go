@@ -36,6 +36,7 @@ var asks = map[Kind]string{
 	Report:        "an answer to your security report",
 	Abuse:         "an answer to your report of abuse",
 	Privacy:       "an answer to your question on data protection",
+	Child:         "an answer to your report about a child",
 }
 
 // Words says in words what a case asks for.
@@ -99,7 +100,18 @@ This page, which is for you alone, shows how it stands:
 
 %s
 `, c.Kind.Words(), c.Due().UTC().Format("2 January 2006"), to)
-	if c.Kind != Privacy {
+	switch c.Kind {
+	case Child:
+		now, err := d.url(child, ChildPath, int64(c.ID))
+		return text + fmt.Sprintf(`
+The report goes ahead of all others. If it is about this very address, you need
+not wait: this page erases everything about the address here, for everybody, as
+soon as you confirm it there. It acts once, within 30 days.
+
+%s
+`, now), "Your message is with us", err
+	case Privacy:
+	default:
 		return text, "Your message is with us", nil
 	}
 	choose, err := d.url(choice, ChoicePath, int64(c.ID))
@@ -136,9 +148,12 @@ func (d *Desk) decision(ctx context.Context, c *Case, s *Share) (text, subject s
 		if c.Kind.Inquiry() {
 			subject = "The answer to your message"
 			fmt.Fprintf(&b, "The answer:\n\n%s\n", s.Reason)
-			break
+			if s.Until.IsZero() {
+				break
+			}
+		} else {
+			fmt.Fprintf(&b, "%s did this.\n", who.Name)
 		}
-		fmt.Fprintf(&b, "%s did this.\n", who.Name)
 		if !s.Until.IsZero() {
 			got, err := d.url(result, ResultPath, int64(c.ID), int64(s.Tenant))
 			if err != nil {

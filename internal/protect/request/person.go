@@ -53,15 +53,14 @@ func (d *Desk) part(ctx context.Context, c *Case, s Share) (Part, error) {
 		return p, err
 	}
 	p.Name = t.Name
-	if c.Kind.Inquiry() {
-		return p, nil
-	}
-	if p.Held, err = d.Subjects.Find(ctx, c.subject(&s)); err != nil {
-		return p, err
-	}
-	if d.Told != nil {
-		if p.Told, err = d.Told.OfCase(ctx, scope.Tenant(s.Tenant), s.Case); err != nil {
+	if !c.Kind.Inquiry() {
+		if p.Held, err = d.Subjects.Find(ctx, c.subject(&s)); err != nil {
 			return p, err
+		}
+		if d.Told != nil {
+			if p.Told, err = d.Told.OfCase(ctx, scope.Tenant(s.Tenant), s.Case); err != nil {
+				return p, err
+			}
 		}
 	}
 	if left := s.Until.Sub(d.Clock.Now()); !s.Until.IsZero() && left > 0 {

@@ -5,7 +5,7 @@
 create table request_case (
   id         int primary key,
   kind       text not null check (kind in ('access', 'rectification', 'erasure', 'restriction', 'portability', 'objection', 'withdrawal',
-             'question', 'security', 'abuse', 'privacy')),
+             'question', 'security', 'abuse', 'privacy', 'child')),
   law        text not null,
   source     text not null check (source in ('person', 'customer')),
   state      text not null check (state in ('unproved', 'open', 'extended', 'answered', 'refused', 'lapsed')),
@@ -50,7 +50,7 @@ values ($1, $2, 'open', $3, 0, 0, '', 0) on conflict (request, tenant) do nothin
 select coalesce(sum(mails), 0) from request_case where hash = $1 and asked > $2
 
 -- query: lately
-select count(*) from request_case where hash = $1 and received > $2 and kind in ('question', 'security', 'abuse', 'privacy')
+select count(*) from request_case where hash = $1 and received > $2 and kind in ('question', 'security', 'abuse', 'privacy', 'child')
 
 -- query: same
 select id, state from request_case
@@ -84,6 +84,12 @@ where id = $3 and ($1 = 1 or exists (select 1 from request_share s where s.reque
 select id, kind, law, source, state, sealed, received, proved, confirmed, ended from request_case
 where id < $3 and state not in ('unproved', 'lapsed') and ($1 = 1 or exists (select 1 from request_share s where s.request = id and s.tenant = $2))
 order by id desc limit $4
+
+-- A child's data goes before everything else.
+-- query: urgent
+select id, kind, law, source, state, sealed, received, proved, confirmed, ended from request_case
+where kind = 'child' and state = 'open' and ($1 = 1 or exists (select 1 from request_share s where s.request = id and s.tenant = $2))
+order by id limit $3
 
 -- query: of_address
 select id, kind, law, source, state, sealed, received, proved, confirmed, ended from request_case

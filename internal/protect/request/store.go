@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mailvow/internal/base/address"
@@ -127,14 +128,28 @@ func (d *Desk) Get(ctx context.Context, in scope.Scope, id ids.Case) (Case, erro
 	return list[0], fault.Wrap(err, "get a request")
 }
 
+// mostUrgent is how many reports of a child stand ahead of all other cases.
+const mostUrgent = 20
+
 // List gives the cases of the scope, newest first, from before (zero: from the
-// newest). What nobody proved is not listed.
+// newest). Open reports of a child stand ahead of all others on the first page, the
+// oldest of them first. What nobody proved is not listed.
 func (d *Desk) List(ctx context.Context, in scope.Scope, before ids.Case, limit int) ([]Case, error) {
-	if before == 0 {
+	all, own := in.Args()
+	urgent, err := d.cases(ctx, "urgent", all, own, mostUrgent)
+	if err != nil {
+		return nil, fault.Wrap(err, "list requests")
+	}
+	first := before == 0
+	if first {
 		before = 1<<63 - 1
 	}
-	all, own := in.Args()
 	list, err := d.cases(ctx, "list", all, own, before, limit)
+	list = slices.DeleteFunc(list, func(c Case) bool { return slices.ContainsFunc(urgent, func(u Case) bool { return u.ID == c.ID }) })
+	if first {
+		list = append(urgent, list...)
+	}
+	list = list[:min(len(list), limit)]
 	for i := range list {
 		if err != nil {
 			break

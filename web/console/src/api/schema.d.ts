@@ -1476,7 +1476,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Requests of persons about their data, newest first */
+        /** Requests of persons about their data, newest first; open reports of a child ahead of all others */
         get: operations["list-requests"];
         put?: never;
         /** Enter a request that a person made to you; they are told that it is seen to */
@@ -2352,7 +2352,7 @@ export interface components {
             keep_away?: boolean;
             /** @description Needed to refuse or to extend; the person is told. */
             reason?: string;
-            /** @description Of a rectification: what is right. */
+            /** @description Of a rectification: what is right. Of a report of a child: the child's address, about which everything is erased at every customer. */
             value?: string;
         };
         DecideLawfulBody: {
@@ -3686,10 +3686,10 @@ export interface components {
             /** @description Further words by which the person says to be known. They are not proved. */
             identifiers: components["schemas"]["PersonIdentifier"][];
             /**
-             * @description The last four are messages to the operator.
+             * @description The last five are messages to the operator. A report of a child stands ahead of all others.
              * @enum {string}
              */
-            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal" | "question" | "security" | "abuse" | "privacy";
+            kind: "access" | "rectification" | "erasure" | "restriction" | "portability" | "objection" | "withdrawal" | "question" | "security" | "abuse" | "privacy" | "child";
             /** @enum {string} */
             law: "gdpr" | "ccpa" | "none";
             /** @description The person's words. */

@@ -191,12 +191,13 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
   const inquiry = of.law === 'none';
   const wants = verdict !== 'accept' || inquiry;
   const corrects = verdict === 'accept' && of.kind === 'rectification';
-  const ready = (!wants || reason.trim() !== '') && (!corrects || value.trim() !== '');
+  const child = verdict === 'accept' && of.kind === 'child';
+  const ready = (!wants || reason.trim() !== '') && (!(corrects || child) || value.trim() !== '');
   return (
     <FormBox
       submit={t.requests.verdicts[verdict]}
       cancel={close}
-      danger={verdict === 'accept' && of.kind === 'erasure'}
+      danger={verdict === 'accept' && (of.kind === 'erasure' || of.kind === 'child')}
       onSubmit={() => {
         setTried(true);
         if (!ready) return false;
@@ -205,7 +206,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
           customer: share.customer,
           reason: wants ? reason.trim() : undefined,
           field: corrects ? field : undefined,
-          value: corrects ? value.trim() : undefined,
+          value: corrects || child ? value.trim() : undefined,
           identified: theirs,
           keep_away: verdict === 'accept' && of.kind === 'erasure' && away,
         };
@@ -227,7 +228,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
         <Stack gap={6} mt={6}>
           <Radio
             value="accept"
-            label={inquiry ? t.requests.answer : (t.requests.accepts[of.kind] ?? t.requests.accept)}
+            label={t.requests.accepts[of.kind] ?? (inquiry ? t.requests.answer : t.requests.accept)}
           />
           <Radio value="refuse" label={t.requests.refuse} />
           {!inquiry && share.state === 'open' && share.standing !== 'overdue' && (
@@ -235,6 +236,15 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
           )}
         </Stack>
       </Radio.Group>
+      {child && (
+        <TextInput
+          label={t.requests.childAddress}
+          description={t.requests.childHelp}
+          value={value}
+          onChange={(e) => setValue(e.currentTarget.value)}
+          error={tried && !value.trim() ? t.requests.needChild : null}
+        />
+      )}
       {wants && (
         <Textarea
           label={inquiry && verdict === 'accept' ? t.requests.message : t.requests.reason}
