@@ -117,8 +117,8 @@ func (x hands) Restore(ctx context.Context, user ids.User) error {
 	return err
 }
 
-// Hold implements incident.Hands. Mail that somebody holds already stays held when
-// this is released; the platform's own goes on, since it carries the notices.
+// Hold implements incident.Hands. Mail that the customer or the operator holds
+// already stays held when this is released; the platform's own goes on, since it carries the notices.
 func (x hands) Hold(ctx context.Context, t ids.Tenant, why string) (ids.Job, error) {
 	if t == tenant.Platform {
 		return 0, nil
@@ -128,17 +128,21 @@ func (x hands) Hold(ctx context.Context, t ids.Tenant, why string) (ids.Job, err
 		return 0, err
 	}
 	for _, p := range pauses {
-		if p.Tenant == t && p.Domain == "" {
+		if p.Tenant == t && p.Domain == "" && p.By&queue.Operator != 0 {
 			return 0, nil
 		}
 	}
-	p, err := x.h.queue.Pause(ctx, queue.Pause{Tenant: t, Reason: why})
+	p, err := x.h.queue.Pause(ctx, queue.Pause{Tenant: t, Reason: why, By: queue.Operator})
 	return p.ID, err
 }
 
 // Release implements incident.Hands.
 func (x hands) Release(ctx context.Context, held ids.Job) error {
-	return x.h.queue.Resume(ctx, scope.Everyone, held)
+	err := x.h.queue.Resume(ctx, scope.Everyone, held, queue.Operator)
+	if fault.Is(err, fault.Conflict) {
+		return nil // the customer holds it, too, and goes on to
+	}
+	return err
 }
 
 // Rotate implements incident.Hands.

@@ -67,7 +67,7 @@ type Queue interface {
 	Withdraw(ctx context.Context, s scope.Scope, m ids.Message) (int, error)
 	Pause(ctx context.Context, p queue.Pause) (queue.Pause, error)
 	Pauses(ctx context.Context, s scope.Scope) ([]queue.Pause, error)
-	Resume(ctx context.Context, s scope.Scope, id ids.Job) error
+	Resume(ctx context.Context, s scope.Scope, id ids.Job, by queue.Pausers) error
 }
 
 // Domains is product/relay.

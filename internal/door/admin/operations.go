@@ -61,7 +61,7 @@ func (s *Server) pauses(mux *http.ServeMux, p Parts) {
 		if in.Customer == 0 && in.Domain == "" {
 			return Pause{}, fault.New(fault.Invalid, "Say what to pause: a customer, a domain, or both.")
 		}
-		done, err := p.Queue.Pause(ctx, queue.Pause{Tenant: in.Customer, Domain: in.Domain, Reason: in.Reason})
+		done, err := p.Queue.Pause(ctx, queue.Pause{Tenant: in.Customer, Domain: in.Domain, Reason: in.Reason, By: queue.Operator})
 		return pauseOf(done), err
 	})
 	handle(s, mux, QueuePauses, func(ctx context.Context, in MessageRef) ([]Pause, error) {
@@ -85,7 +85,7 @@ func (s *Server) pauses(mux *http.ServeMux, p Parts) {
 			if err != nil || in.ID != 0 && x.ID != in.ID || in.Domain != "" && x.Domain != in.Domain {
 				continue
 			}
-			err = p.Queue.Resume(ctx, scopeOf(in.Customer), x.ID)
+			err = p.Queue.Resume(ctx, scopeOf(in.Customer), x.ID, queue.Operator)
 			n++
 		}
 		if err == nil && n == 0 {

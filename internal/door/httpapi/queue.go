@@ -260,11 +260,19 @@ func (a *API) pauseQueue(ctx context.Context, who Asker, in *pauseIn) (*pauseOut
 	if in.Body.Domain == "" && (in.Body.Customer == "" || !one) {
 		return nil, fault.Field("domain", "Say what to pause: a domain, a customer, or both.")
 	}
-	p, err := a.parts.Queue.Pause(ctx, queue.Pause{Tenant: tenant, Domain: in.Body.Domain, Reason: in.Body.Reason})
+	p, err := a.parts.Queue.Pause(ctx, queue.Pause{Tenant: tenant, Domain: in.Body.Domain, Reason: in.Body.Reason, By: pauser(who)})
 	if err != nil {
 		return nil, err
 	}
 	return &pauseOut{viewPause(p)}, nil
+}
+
+// pauser is as whom the asker pauses: each ends only what is theirs.
+func pauser(who Asker) queue.Pausers {
+	if _, one := who.Scope.ID(); one {
+		return queue.Customer
+	}
+	return queue.Operator
 }
 
 func (a *API) resumeQueue(ctx context.Context, who Asker, in *pauseIn) (*queueResultOut, error) {
@@ -284,7 +292,7 @@ func (a *API) resumeQueue(ctx context.Context, who Asker, in *pauseIn) (*queueRe
 		if p.Domain != in.Body.Domain || (in.Body.Customer != "" && p.Tenant.String() != in.Body.Customer) {
 			continue
 		}
-		if err := a.parts.Queue.Resume(ctx, s, p.ID); err != nil {
+		if err := a.parts.Queue.Resume(ctx, s, p.ID, pauser(who)); err != nil {
 			return nil, err
 		}
 		out.Body.Count++

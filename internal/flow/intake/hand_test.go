@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mailvow/internal/base/clock"
+	"mailvow/internal/base/fault"
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/history"
@@ -136,6 +137,49 @@ func TestTakingOutIsOneCommit(t *testing.T) {
 	})
 }
 
+// TestEachEndsTheirOwnPause: what the operator paused no customer resumes, and
+// what both paused goes on when both have ended it.
+func TestEachEndsTheirOwnPause(t *testing.T) {
+	t.Parallel()
+	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
+		r := newRoad(t, d, clock.Wall{})
+		mine, ctx := scope.Tenant(tenant), t.Context()
+		pause := func(by queue.Pausers, reason string) queue.Pause {
+			p, err := r.queue.Pause(ctx, queue.Pause{Tenant: tenant, Reason: reason, By: by})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		held := pause(queue.Operator, "a breach")
+		if err := r.queue.Resume(ctx, mine, held.ID, queue.Customer); !fault.Is(err, fault.Denied) {
+			t.Errorf("the customer ended the operator's pause: %v", err)
+		}
+		if both := pause(queue.Customer, "nothing"); both.ID != held.ID || both.Reason != "a breach" || both.By != queue.Customer|queue.Operator {
+			t.Errorf("%+v", both)
+		}
+		if err := r.queue.Resume(ctx, mine, held.ID, queue.Customer); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the customer's half: %v", err)
+		}
+		pause(queue.Customer, "")
+		if err := r.queue.Resume(ctx, scope.Everyone, held.ID, queue.Operator); !fault.Is(err, fault.Conflict) {
+			t.Errorf("the operator's half: %v", err)
+		}
+		if list, err := r.queue.Pauses(ctx, mine); err != nil || len(list) != 1 || list[0].By != queue.Customer {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := r.queue.Resume(ctx, scope.Tenant(tenant+1), held.ID, queue.Customer); !fault.Is(err, fault.NotFound) {
+			t.Errorf("another customer: %v", err)
+		}
+		if err := r.queue.Resume(ctx, scope.Everyone, held.ID, queue.Operator); err != nil {
+			t.Error(err)
+		}
+		if list, err := r.queue.Pauses(ctx, mine); err != nil || len(list) != 0 {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
 func TestTheSameIsPausedOnce(t *testing.T) {
 	t.Parallel()
 	lab.EachDB(t, schemas(), func(t *testing.T, d *db.DB) {
@@ -157,7 +201,7 @@ func TestTheSameIsPausedOnce(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Reason != "still full" || changed.ID != one.ID || !list[0].At.Equal(changed.At) {
 			t.Errorf("pauses %+v, %v", list, err)
 		}
-		if err := r.queue.Resume(t.Context(), scope.Tenant(tenant), one.ID); err != nil {
+		if err := r.queue.Resume(t.Context(), scope.Tenant(tenant), one.ID, queue.Customer); err != nil {
 			t.Fatal(err)
 		}
 		if anew := pause(tenant, "dst.test", "full"); anew.ID == one.ID {

@@ -307,7 +307,7 @@ func TestPausesAcrossNodes(t *testing.T) {
 	if err != nil || counts[queue.Paused] != 6 || courier.count() != 0 {
 		t.Fatalf("states %v, carried %d, %v", counts, courier.count(), err)
 	}
-	if err := b.queue.Resume(t.Context(), scope.Everyone, p.ID); err != nil {
+	if err := b.queue.Resume(t.Context(), scope.Everyone, p.ID, queue.Customer); err != nil {
 		t.Fatal(err)
 	}
 	// A may still believe in the pause; what it sets aside meanwhile goes on, too.

@@ -202,6 +202,9 @@ select place from message where place in (select value from jsonb_array_elements
 -- query: pause_of
 select id, at, sealed from queue_pause where tenant = $1 and site = $2
 
+-- query: pause
+select tenant, site, at, sealed from queue_pause where id = $1 and ($2 = 1 or tenant = $3)
+
 -- query: add_pause
 -- Nothing is added where another node was faster.
 insert into queue_pause (id, tenant, site, at, sealed) values ($1, $2, $3, $4, $5) on conflict (tenant, site) do nothing
