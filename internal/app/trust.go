@@ -9,6 +9,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/door/httpapi"
 	"mailvow/internal/flow/history"
 	"mailvow/internal/flow/mention"
 	"mailvow/internal/flow/queue"
@@ -83,7 +84,7 @@ func (h *House) openTrust(ctx context.Context) error {
 		DB: h.db, Vault: h.vault, Jobs: h.jobs, Queue: h.queue, Subjects: h.words, Records: h.history, Persons: h.persons,
 		Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock,
 	})
-	holders := []pledge.Holder{h.holds, h.cases, h.onward, h.mentions, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
+	holders := []pledge.Holder{h.holds, h.cases, h.onward, h.mentions, httpapi.Answers{DB: h.db, Vault: h.vault}, h.queue.Holder(h.persons), h.inbox, h.suppress, h.inbound, h.attests, h.access, reads.Holder{Log: h.reads, UserOf: h.userOf}, h.words.Holder(h.persons), h.persons}
 	h.subjects = subject.New(subject.Config{
 		Holders: holders, DB: h.db, Stage: h.stage, Log: h.evidence, IDs: h.ids, Clock: h.Clock, Inventory: h.inventory, Policy: h.policyLabel, Name: h.customerName,
 		Handed: h.handedTo, Tell: h.tellOnward, Texts: h.mentions.Said,

@@ -15,7 +15,7 @@ var Declaration = pledge.Declaration{
 			What:    "the answers to requests with an Idempotency-Key, which name recipients' ids and addresses",
 			Purpose: "do nothing twice when a program repeats a request", For: pledge.ToDeliver,
 			Basis: pledge.Contract, Period: pledge.Period{Ceiling: keepAnswers, From: "the request"},
-			Found: "the customer; gone within a day", Erasing: pledge.Delete,
+			Found: "by opening the customer's answers of a day", Erasing: pledge.Delete,
 		},
 		{
 			Name: "request pace", About: pledge.Staff,

@@ -25,6 +25,14 @@ update http_idempotency set created = $4 where tenant = $1 and hash = $2 and sta
 -- query: finish
 update http_idempotency set status = $3, sealed = $4 where tenant = $1 and hash = $2
 
+-- query: answers
+select tenant, hash, sealed, created from http_idempotency
+where ($1 = 1 or tenant = $2) and hash > $3 and length(sealed) > 0 order by hash limit $4
+
+-- An empty answer is one that is not shown again.
+-- query: blank
+update http_idempotency set sealed = $3 where tenant = $1 and hash = $2
+
 -- query: forget
 delete from http_idempotency where tenant = $1 and hash = $2 and status = 0
 

@@ -158,7 +158,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, e entry, stored sto
 	case stored.status == 0:
 		return newProblem(http.StatusConflict, "under_way", "The first request with this Idempotency-Key is still under way.").with("Retry-After", "1")
 	case len(stored.sealed) == 0:
-		return newProblem(http.StatusConflict, "already_done", "This was done already, and its answer held a secret that is shown only once. Delete what it made and make another one with a new key.")
+		return newProblem(http.StatusConflict, "already_done", "This was done already, and its answer is not shown again: it held a secret, or a person whose data was erased since. Where it made a secret, delete it and make another one with a new key.")
 	}
 	var old answer
 	if err := sealed.Get(a.parts.Vault, e.row(), stored.sealed, &old); err != nil {

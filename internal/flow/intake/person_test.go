@@ -319,6 +319,41 @@ func TestPurgeTakesWhatIsOlder(t *testing.T) {
 	})
 }
 
+// TestAWebhookThatWaitsIsErased: mail of the person's that an endpoint has not taken
+// yet never goes to it.
+func TestAWebhookThatWaitsIsErased(t *testing.T) {
+	t.Parallel()
+	p := newPersons(t, lab.DB(t, schemas()...))
+	for _, from := range []string{"ann@persons.test", "bob@persons.test"} {
+		draft := p.drafts.Begin(t.Context())
+		if _, err := draft.Write([]byte(mail)); err != nil {
+			t.Fatal(err)
+		}
+		if err := draft.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := p.intake.Accept(t.Context(), &intake.Submission{
+			Tenant: tenant, Direction: history.Inbound, Sender: parse(t, from), Draft: draft, Hold: "the endpoint is away", Peer: deliver.Peer{IP: "192.0.2.1", Protocol: "ESMTP"},
+			Recipients: []queue.Recipient{{Address: parse(t, "in@shop.test"), Route: deliver.Route{Kind: deliver.Webhook}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann := subject(p, scope.Tenant(tenant), "ann@persons.test")
+	gone, err := p.waits.Erase(t.Context(), ann)
+	if err != nil || len(gone) != 1 || gone[0].Count != 1 {
+		t.Errorf("erased %+v, %v", gone, err)
+	}
+	left, err := p.queue.List(t.Context(), ann.Scope, queue.Filter{})
+	if err != nil || len(left) != 1 {
+		t.Fatalf("%d wait, %v", len(left), err)
+	}
+	if found, err := p.waits.Find(t.Context(), ann); err != nil || len(found) != 0 {
+		t.Errorf("after the erasure %+v, %v", found, err)
+	}
+}
+
 // TestAPersonIsFoundByAttributes: what a customer wrote into its messages'
 // attributes finds the person where the customer declared it, hands over the
 // person's own alone, and goes with the person.
