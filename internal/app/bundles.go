@@ -97,7 +97,7 @@ func (b bundles) findings(ctx context.Context, in scope.Scope, _ *bundle.Manifes
 	if err != nil {
 		return err
 	}
-	assessment, err := shownControls{b.h}.Assessment(ctx, in)
+	assessment, err := shownControls(b).Assessment(ctx, in)
 	if err != nil {
 		return err
 	}

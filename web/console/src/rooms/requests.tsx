@@ -180,6 +180,44 @@ function Theirs({ of, verdict, value, change }: TheirsProps) {
   );
 }
 
+/** What a verdict on a case needs to be said with it. */
+function needs(of: Row, verdict: Verdict) {
+  const accepts = (kind: Row['kind']) => verdict === 'accept' && of.kind === kind;
+  const inquiry = of.law === 'none';
+  return {
+    inquiry,
+    wants: verdict !== 'accept' || inquiry,
+    corrects: accepts('rectification'),
+    child: accepts('child'),
+    erases: accepts('erasure'),
+  };
+}
+
+type ChoiceProps = { of: Row; share: Share; value: Verdict; change: (verdict: Verdict) => void };
+
+function Choice({ of, share, value, change }: ChoiceProps) {
+  const inquiry = of.law === 'none';
+  return (
+    <Radio.Group
+      label={t.requests.verdict}
+      value={value}
+      onChange={(v) => change(v as Verdict)}
+      description={t.requests.verdictHelp}
+    >
+      <Stack gap={6} mt={6}>
+        <Radio
+          value="accept"
+          label={t.requests.accepts[of.kind] ?? (inquiry ? t.requests.answer : t.requests.accept)}
+        />
+        <Radio value="refuse" label={t.requests.refuse} />
+        {!inquiry && share.state === 'open' && share.standing !== 'overdue' && (
+          <Radio value="extend" label={t.requests.extend} />
+        )}
+      </Stack>
+    </Radio.Group>
+  );
+}
+
 function Decide({ of, share, close }: { of: Row; share: Share; close: () => void }) {
   const [verdict, setVerdict] = useState<Verdict>('accept');
   const [reason, setReason] = useState('');
@@ -188,16 +226,13 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
   const [away, setAway] = useState(false);
   const [theirs, setTheirs] = useState(false);
   const [tried, setTried] = useState(false);
-  const inquiry = of.law === 'none';
-  const wants = verdict !== 'accept' || inquiry;
-  const corrects = verdict === 'accept' && of.kind === 'rectification';
-  const child = verdict === 'accept' && of.kind === 'child';
+  const { inquiry, wants, corrects, child, erases } = needs(of, verdict);
   const ready = (!wants || reason.trim() !== '') && (!(corrects || child) || value.trim() !== '');
   return (
     <FormBox
       submit={t.requests.verdicts[verdict]}
       cancel={close}
-      danger={verdict === 'accept' && (of.kind === 'erasure' || of.kind === 'child')}
+      danger={erases || child}
       onSubmit={() => {
         setTried(true);
         if (!ready) return false;
@@ -208,7 +243,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
           field: corrects ? field : undefined,
           value: corrects || child ? value.trim() : undefined,
           identified: theirs,
-          keep_away: verdict === 'accept' && of.kind === 'erasure' && away,
+          keep_away: erases && away,
         };
         return must(api.POST('/v1/requests/{id}/decide', { params: { path: { id: of.id } }, body })).then(
           () => {
@@ -219,23 +254,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
         );
       }}
     >
-      <Radio.Group
-        label={t.requests.verdict}
-        value={verdict}
-        onChange={(v) => setVerdict(v as Verdict)}
-        description={t.requests.verdictHelp}
-      >
-        <Stack gap={6} mt={6}>
-          <Radio
-            value="accept"
-            label={t.requests.accepts[of.kind] ?? (inquiry ? t.requests.answer : t.requests.accept)}
-          />
-          <Radio value="refuse" label={t.requests.refuse} />
-          {!inquiry && share.state === 'open' && share.standing !== 'overdue' && (
-            <Radio value="extend" label={t.requests.extend} />
-          )}
-        </Stack>
-      </Radio.Group>
+      <Choice of={of} share={share} value={verdict} change={setVerdict} />
       {child && (
         <TextInput
           label={t.requests.childAddress}
@@ -274,7 +293,7 @@ function Decide({ of, share, close }: { of: Row; share: Share; close: () => void
         </Group>
       )}
       <Theirs of={of} verdict={verdict} value={theirs} change={setTheirs} />
-      {verdict === 'accept' && of.kind === 'erasure' && (
+      {erases && (
         <Checkbox
           label={t.subject.keepAway}
           description={t.subject.keepAwayHelp}
