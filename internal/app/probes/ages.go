@@ -171,7 +171,7 @@ func (s *Server) logs(ctx context.Context) (pledge.Status, string, error) {
 	}
 	v, err := on(ctx, s, func(x *scene) (verdict, error) { return s.ages(ctx, x.Canary, "message records", "conversations") })
 	if v.status == pledge.Kept {
-		v.evidence += fmt.Sprintf("; all %d files on disk and %d columns are in the inventory; log lines go to the standard output and name nobody", files, len(columns))
+		v.evidence += fmt.Sprintf("; all %d files on disk and %d columns are in the inventory; log lines go to the standard error stream, to no file", files, len(columns))
 	}
 	return v.end(err)
 }
