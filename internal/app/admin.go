@@ -30,7 +30,7 @@ func (h *House) openAdmin(ctx context.Context) error {
 	operations := &operatorActs{h}
 	server := admin.New(admin.Parts{
 		Endings:  h.endings,
-		Mentions: h.mentions, Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: seenHistory{heldHistory{h.history, h.holds}, h.sight}, Keys: operations, Subjects: shownSubjects{h.subjects, h}, Holds: h.holds, Eraser: h.eraser, Requests: h.cases, Onward: h.onward, Clock: h.Clock, Controls: operatorControls{h.controls, shownControls{h}}, Bundles: bundles{h}, Backups: operatedBackups{h}, Retention: h.retention, Policy: h.policies, Supply: h.supply, Endpoints: h.gate, People: operations, Acts: operations, Reads: h.reads,
+		Mentions: h.mentions, Queue: h.queue, Domains: h.relay, Tenants: h.tenants, History: seenHistory{heldHistory{h.history, h.holds}, h.sight}, Keys: operations, Subjects: shownSubjects{h.subjects, h}, Holds: h.holds, Eraser: h.eraser, Requests: h.cases, Onward: h.onward, Clock: h.Clock, Controls: operatorControls{h.controls, shownControls{h}}, Bundles: bundles{h}, Reviews: operatedReviews{shownReviews{h}}, Backups: operatedBackups{h}, Retention: h.retention, Policy: h.policies, Supply: h.supply, Endpoints: h.gate, People: operations, Acts: operations, Reads: h.reads,
 		Documents: operatedDocuments{h.documents, h.publicURL},
 		Assurance: admin.Assurance{Attests: h.attests, Findings: h.findings, Lawful: h.lawful, Grants: h.clearance, User: h.colleague, Patches: shownPatches{h}, Alerts: h.alerts},
 		Incidents: operatedIncidents{h.incidents, h},

@@ -54,7 +54,7 @@ func (h *House) openAlerts() error {
 		Sources: map[string]alert.Source{
 			"promise": h.unkept, "period": h.unpurged, "backup": h.unsaved, "space": h.cramped, "request": h.unanswered,
 			"hold": h.unreviewed, "attestation": h.endingAttestations, "finding": h.unmended, "scan": h.unscanned,
-			"volume": h.surging, "training": h.lasting(h.unadvised), "incident": h.untold, "contract": h.undestroyed, "sub_processor": h.unsupplied,
+			"volume": h.surging, "review": h.lasting(h.unreviewedAccess), "training": h.lasting(h.unadvised), "incident": h.untold, "contract": h.undestroyed, "sub_processor": h.unsupplied,
 		},
 	})
 	h.guesses = &alert.Guesses{Clock: h.Clock, Raise: h.raise}

@@ -19,6 +19,7 @@ import (
 	"mailvow/internal/protect/alert"
 	"mailvow/internal/protect/clearance"
 	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/review"
 	"mailvow/internal/protect/subject"
 	"mailvow/internal/protect/tenant"
 )
@@ -29,6 +30,7 @@ type assurance struct {
 	findings  *finding.Store
 	lawful    *lawful.Store
 	clearance *clearance.Store
+	reviews   *review.Desk
 	patches   *patch.Store
 	alerts    *alert.Board
 	guesses   *alert.Guesses
@@ -54,6 +56,7 @@ func (h *House) openAssurance() error {
 		DB: h.db, Vault: h.vault, Stage: h.stage, Nudge: h.evidence.Nudge, IDs: h.ids, Clock: h.Clock, Policies: h.policies, Attested: h.attests.Trained,
 		Apart: func() (ids.Tenant, ids.User) { return h.canary.is(), ids.User(h.probing.Load()) },
 	})
+	h.openReviews()
 	if err := h.openPatches(); err != nil {
 		return err
 	}

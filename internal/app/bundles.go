@@ -16,6 +16,7 @@ import (
 	"mailvow/internal/keep/db"
 	"mailvow/internal/product/trust/bundle"
 	"mailvow/internal/product/trust/document"
+	"mailvow/internal/product/trust/sample"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/tenant"
@@ -32,6 +33,11 @@ var _ httpapi.Bundles = shownBundles{}
 // Bundle implements httpapi.Bundles.
 func (s shownBundles) Bundle(ctx context.Context, in scope.Scope, by access.Principal) (func(io.Writer) error, error) {
 	return s.bundles.Bundle(ctx, in, actor(by))
+}
+
+// Sample implements httpapi.Bundles and admin.Bundles.
+func (b bundles) Sample(ctx context.Context, in scope.Scope, list sample.List, from, to time.Time) ([]sample.Row, bool, error) {
+	return sample.Draw(ctx, b.h.evidence.Reader(), in, list, from, to)
 }
 
 // Bundle gathers what an auditor of a scope takes home. What it holds is read
@@ -53,7 +59,7 @@ func (b bundles) Bundle(ctx context.Context, in scope.Scope, by evidence.Actor) 
 		}})
 	}
 	whole("README.txt", []byte(bundleText))
-	for _, gather := range []func(context.Context, scope.Scope, *bundle.Manifest, func(string, []byte)) error{b.findings, b.policies, b.documents} {
+	for _, gather := range []func(context.Context, scope.Scope, *bundle.Manifest, func(string, []byte)) error{b.findings, b.policies, b.documents, b.lists} {
 		if err := gather(ctx, in, &m, whole); err != nil {
 			return nil, err
 		}
@@ -79,6 +85,8 @@ findings.json   what the probes last saw, with the time of each look
 mapping.json    what GDPR, ISO 27001, SOC 2 and HIPAA ask, and what answers it
 assessment.json the findings as OSCAL assessment results
 policies/       every version of the policy that the server obeys
+lists/          of the last twelve months, to sample from: changes, access that
+                was given, who joined and left, incidents, probes that failed
 documents/      every published document, with the note that signs it
 
 A log proves that its entries were not changed, never that there are no others.
@@ -159,6 +167,26 @@ func (b bundles) documents(ctx context.Context, _ scope.Scope, _ *bundle.Manifes
 		whole(name+".md", i.Markdown)
 		whole(name+".json", i.JSON)
 		whole(name+".note", i.Note)
+	}
+	return nil
+}
+
+// lists are those of the last twelve months.
+func (b bundles) lists(ctx context.Context, in scope.Scope, m *bundle.Manifest, whole func(string, []byte)) error {
+	m.From, m.To = m.At.AddDate(-1, 0, 0), m.At
+	for _, list := range sample.Lists() {
+		rows, more, err := b.Sample(ctx, in, list, m.From, m.To)
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		if err := sample.CSV(&out, rows); err != nil {
+			return err
+		}
+		if more {
+			out.WriteString("# there are more; ask for a shorter period\n")
+		}
+		whole("lists/"+string(list)+".csv", out.Bytes())
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func (h *House) openControls() (err error) {
 	s.Staff, s.Attests, s.Providers, s.Untrained = h.staffForProbe, h.attests, h.providers, h.untrained
 	s.Admit, s.Contact = h.documents.Admit, h.canaryContact
 	s.Parts, s.Plant, s.Scans, s.Overdue = h.patches.Parts, h.plantForProbe, h.scansForProbe, h.overdueFindings
-	s.Alerts = h.lendAlerts
+	s.Alerts, s.ReviewLate = h.lendAlerts, h.lateReview
 	if h.db.Dialect() == db.Postgres {
 		s.Dump, s.Relations = h.dumpTables, h.dumpRelations
 	}

@@ -7,8 +7,10 @@ import (
 
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/keep/db"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/alert"
+	"mailvow/internal/protect/evidence"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/reads"
 )
@@ -70,6 +72,18 @@ func (h *House) shownTo(ctx context.Context, r reads.Read) {
 		who = "The user " + r.User.String()
 	}
 	h.exports.Shown(ctx, who, r.Count)
+}
+
+// turned puts on record that a user came, went or got another role. Those who come
+// for a moment, for a probe, are left out.
+func (h *House) turned(ctx context.Context, tx *db.Tx, what access.Turn, by access.Principal, u access.User) error {
+	if h.stage == nil || u.Email.Domain() == canaryDomain && by.Session == 0 && by.Token == 0 || u.Tenant == h.canary.is() {
+		return nil
+	}
+	return h.stage.Stage(ctx, tx, evidence.Leaf{
+		ID: ids.New[ids.Leaf](h.ids), At: evidence.On(h.Clock.Now()), By: actor(by), Tenant: u.Tenant,
+		Body: &evidence.Act{Act: string(what), Target: u.ID.String()},
+	})
 }
 
 // risen sees somebody become mightier: a role that was raised, or one of the

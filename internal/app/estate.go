@@ -23,6 +23,7 @@ import (
 	"mailvow/internal/protect/onward"
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
+	"mailvow/internal/protect/review"
 	"mailvow/internal/protect/subject"
 )
 
@@ -73,6 +74,7 @@ func (h *House) estate() []ending.Part {
 		{Category: "sending domains", HandOver: p.domains, Destroy: p.by("product/relay", "drop_tenant")},
 		{Category: "machine credentials", HandOver: p.credentials, Destroy: h.access.DropCredentials},
 		{Category: "notices of changes", HandOver: p.told, Destroy: p.by("product/trust/notice", "drop_tenant")},
+		{Category: review.Category, HandOver: p.reviewed, Destroy: p.by("protect/review", "drop_tenant")},
 		{Category: "policies", HandOver: p.policies, Destroy: p.policy},
 		{Category: "sessions", Withheld: secrets, Stays: "go with the users"},
 		{Category: "users", HandOver: p.users, Destroy: p.everybody},

@@ -215,7 +215,7 @@ func (h *House) openProtect(ctx context.Context) error {
 	h.access = access.New(access.Config{
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Tenants: h.tenants, Limits: access.HouseLimits,
 		Passwords: access.NewPasswords(access.HouseCost, max(1, runtime.NumCPU()/2)), Networks: h.Config.SMTP.NetworkCredentials,
-		Risen: h.risen,
+		Risen: h.risen, Note: h.turned,
 	})
 	if err := h.openEvidence(ctx); err != nil {
 		return err

@@ -135,7 +135,7 @@ func (h *House) web() (http.Handler, error) {
 		DB: h.db, Vault: h.vault, IDs: h.ids, Clock: h.Clock, Observe: h.observe, Access: h.access, Tenants: h.tenants, Acts: h, Reads: h.reads,
 		Domains: h.relay, Inbound: h.inbound, Suppressions: h.suppress, Senders: h.relay, Routes: h.routes(),
 		Drafts: h.drafts, Intake: h.intake, Queue: h.queue, History: h.history, Caught: h.inbox, Tally: h.tally,
-		Subjects: requests{h}, Requests: shownCases{h.cases}, Mentions: shownMentions{h.mentions}, Onward: shownNotices{h.onward}, Records: requests{h}, Holds: heldRequests{h.holds}, Assurance: shownAssurance{h}, Patches: shownPatches{h}, Alerts: shownAlerts{h.alerts}, Watch: h.guesses, Staff: h.clearance, Sight: h.sight, Inventory: h.inventory, Controls: shownControls{h}, Bundles: shownBundles{bundles{h}}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies, Documents: h.documents, Supply: h.supply, Endpoints: h.gate,
+		Subjects: requests{h}, Requests: shownCases{h.cases}, Mentions: shownMentions{h.mentions}, Onward: shownNotices{h.onward}, Records: requests{h}, Holds: heldRequests{h.holds}, Assurance: shownAssurance{h}, Patches: shownPatches{h}, Alerts: shownAlerts{h.alerts}, Watch: h.guesses, Staff: h.clearance, Sight: h.sight, Inventory: h.inventory, Controls: shownControls{h}, Bundles: shownBundles{bundles{h}}, Reviews: shownReviews{h}, Backups: shownBackups{h}, Retention: h.retention, Policy: h.policies, Documents: h.documents, Supply: h.supply, Endpoints: h.gate,
 		Incidents: shownIncidents{h.incidents}, Notices: h.notices,
 		Endings:  shownEndings{h.endings},
 		Evidence: evidence.NewPublished(h.evidence.Tiles),

@@ -55,6 +55,7 @@ type root struct {
 	Certificate     certificateCommand    `cmd:"" help:"Erasure certificates and signed documents."`
 	Audit           auditCommands         `cmd:"" help:"Look at a server from outside, on the auditor's machine, believing nothing that it says."`
 	Evidence        evidenceCommands      `cmd:"" help:"The evidence log."`
+	AccessReview    reviewCommands        `cmd:"" help:"The quarter's review of who has access."`
 	Inventory       inventoryCommand      `cmd:"" help:"The record of processing: what is stored, about whom, why and for how long."`
 	Retention       retentionCommand      `cmd:"" help:"Show what was purged and what is due; exit 1 if a period is not kept."`
 	Policy          policyCommands        `cmd:"" help:"The privacy policy that this server obeys, and its versions."`

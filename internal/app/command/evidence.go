@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"time"
 
 	"mailvow/internal/app"
 	"mailvow/internal/app/paper"
@@ -14,6 +16,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/door/admin"
 	"mailvow/internal/product/trust/bundle"
+	"mailvow/internal/product/trust/sample"
 	"mailvow/internal/protect/evidence"
 )
 
@@ -206,6 +209,7 @@ func (t *Terminal) certificate(r evidence.CertificateReport, asked bool) error {
 type evidenceCommands struct {
 	Verify evidenceVerify `cmd:"" help:"Verify an export of the log, its folder, or an auditor's bundle, with no server at hand; exit 1 if it does not hold."`
 	Export evidenceExport `cmd:"" help:"Write the whole log with all its checkpoints as lines of JSON."`
+	List   evidenceList   `cmd:"" help:"Draw a list of a period to sample from: changes, grants, joiners, leavers, incidents or failed_probes."`
 	Bundle evidenceBundle `cmd:"" help:"Write what an auditor takes home, signed, as ZIP: the log, findings, mapping, policies, documents."`
 }
 
@@ -285,6 +289,41 @@ func (c *evidenceExport) Run(ctx context.Context, t *Terminal) error {
 		return err
 	}
 	return t.output(c.Out, func(w io.Writer) error { return r.Export(ctx, w) })
+}
+
+type evidenceList struct {
+	reader
+	where
+	List     string     `arg:"" enum:"changes,grants,joiners,leavers,incidents,failed_probes" help:"Which: changes, grants, joiners, leavers, incidents or failed_probes."`
+	From     time.Time  `required:"" format:"2006-01-02" help:"The first day." placeholder:"DATE"`
+	To       time.Time  `required:"" format:"2006-01-02" help:"The last day." placeholder:"DATE"`
+	Customer ids.Tenant `help:"Of one customer." placeholder:"ID"`
+	CSV      bool       `name:"csv" help:"As CSV."`
+}
+
+// Run lists.
+func (c *evidenceList) Run(ctx context.Context, t *Terminal) error {
+	got, err := call(ctx, t, &c.where, admin.EvidenceList, admin.SampleOf{Customer: c.Customer, List: sample.List(c.List), From: c.From, To: c.To.AddDate(0, 0, 1)})
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return t.answer(got)
+	case c.CSV:
+		return sample.CSV(t.Out, got.Rows)
+	}
+	var rows [][]string
+	for _, r := range got.Rows {
+		customer := ""
+		if r.Customer != 0 {
+			customer = r.Customer.String()
+		}
+		rows = append(rows, []string{strconv.FormatInt(r.Entry, 10), evidence.On(r.At).String(), customer, r.What, r.Target, string(r.By)})
+	}
+	if err := t.table("ENTRY|AT|CUSTOMER|WHAT|TARGET|BY", rows); err != nil || !got.More {
+		return err
+	}
+	return t.say("There are more than %d; ask for a shorter period.", sample.Most)
 }
 
 type evidenceBundle struct {

@@ -30,8 +30,15 @@ const open access.Permission = "open"
 // roles signs in as every role that a customer's people can have, and takes a
 // token of every scope, and tries every operation of the published document that
 // the table does not give to it: each must be refused. Nothing that is allowed is
-// tried but to see that the session lives.
+// tried but to see that the session lives. Rights that nobody reviewed in time are
+// not kept either.
 func (s *Server) roles(ctx context.Context) (pledge.Status, string, error) {
+	if late, err := s.ReviewLate(ctx); err != nil || late != "" {
+		if err == nil {
+			return failing(late + "; mailvow access-review sign")
+		}
+		return pledge.Failing, "", err
+	}
 	v, err := on(ctx, s, func(x *scene) (verdict, error) {
 		list, err := x.operations(ctx)
 		if err != nil {

@@ -117,6 +117,8 @@ type Server struct {
 	Pass   func(context.Context, Canary, access.Scope) (string, error)
 	// Staff makes one of the operator's people and signs them in, until undone.
 	Staff func(ctx context.Context) (Colleague, func(), error)
+	// ReviewLate says that nobody reviewed the operator's own access in time, or "".
+	ReviewLate func(context.Context) (string, error)
 	// Attests is what people attest; Providers are those whose machines or services
 	// the operator uses, by name; Untrained counts the operator's people and those
 	// of them without a valid attestation, and says whether the policy in force

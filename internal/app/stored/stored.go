@@ -49,6 +49,7 @@ import (
 	"mailvow/internal/protect/reads"
 	"mailvow/internal/protect/request"
 	"mailvow/internal/protect/retain"
+	"mailvow/internal/protect/review"
 	"mailvow/internal/protect/subject"
 	"mailvow/internal/protect/tenant"
 )
@@ -58,7 +59,7 @@ func Schemas() []db.Schema {
 	return []db.Schema{
 		lookup.Schema, job.Schema, leader.Schema,
 		tenant.Schema, access.Schema, link.Schema, evidence.Schema(), policy.Schema, retain.Schema(), backup.Schema, reads.Schema, control.Schema, hold.Schema, onward.Schema, subject.Schema, request.Schema, clearance.Schema, alert.Schema,
-		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), mention.Schema, relay.Schema, inbound.Schema, attest.Schema, finding.Schema, lawful.Schema, patch.Schema, supply.Schema, httpapi.Schema, certificates.Schema,
+		history.Schema(), words.Schema, queue.Schema(), suppress.Schema, tally.Schema, inbox.Schema(), mention.Schema, relay.Schema, inbound.Schema, attest.Schema, review.Schema, finding.Schema, lawful.Schema, patch.Schema, supply.Schema, httpapi.Schema, certificates.Schema,
 		document.Schema, ending.Schema,
 		incident.Schema,
 		notice.Schema,
@@ -70,7 +71,7 @@ func Declarations() []pledge.Declaration {
 	return []pledge.Declaration{
 		db.Declaration, lookup.Declaration, job.Declaration, leader.Declaration, vault.Declaration, blob.Declaration,
 		tenant.Declaration, access.Declaration, link.Declaration, evidence.Declaration, policy.Declaration, retain.Declaration, reads.Declaration, control.Declaration, hold.Declaration, onward.Declaration, subject.Declaration, erase.Declaration, request.Declaration, backup.Declaration, clearance.Declaration, alert.Declaration,
-		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), mention.Declaration, relay.Declaration, inbound.Declaration, attest.Declaration, finding.Declaration, lawful.Declaration, patch.Declaration, supply.Declaration, httpapi.Declaration, certificates.Declaration, House,
+		history.Declaration, words.Declaration, queue.Declaration, suppress.Declaration, tally.Declaration, inbox.Declaration(), mention.Declaration, relay.Declaration, inbound.Declaration, attest.Declaration, review.Declaration, finding.Declaration, lawful.Declaration, patch.Declaration, supply.Declaration, httpapi.Declaration, certificates.Declaration, House,
 		document.Declaration, ending.Declaration,
 		incident.Declaration,
 		notice.Declaration,

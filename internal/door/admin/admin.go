@@ -34,6 +34,7 @@ type Parts struct {
 	Clock     clock.Clock
 	Controls  Controls
 	Bundles   Bundles
+	Reviews   Reviews
 	Backups   Backups
 	Retention Retention
 	Policy    Policy

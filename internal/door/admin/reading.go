@@ -47,6 +47,7 @@ var reading = map[string][]string{
 	"attestation/add": {}, "attestation/list": {ofAttestations}, "attestation/withdraw": {ofAttestations}, "attestation/file": {ofAttestations},
 	"vulnerability/state": {}, "vulnerability/import": {},
 	"alert/list": {}, "alert/acknowledge": {},
+	"evidence/list": {}, "access-review/show": {"users"}, "access-review/sign": {},
 	"finding/add": {}, "finding/list": {}, "finding/move": {},
 	"lawful/add": {}, "lawful/list": {}, "lawful/decide": {}, "lawful/export": {reads.Any}, "lawful/report": {}, "grant/list": {ofGrants},
 	"evidence/bundle": {}, "controls/list": {}, "controls/check": {}, "controls/map": {}, "controls/export": {}, "retention/list": {},

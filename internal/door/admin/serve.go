@@ -50,6 +50,7 @@ func New(p Parts, version string, log *slog.Logger) *Server {
 	s.findings(mux, p)
 	s.patches(mux, p)
 	s.alerts(mux, p)
+	s.reviews(mux, p)
 	s.lawful(mux, p)
 	s.customers(mux, p)
 	s.incidents(mux, p)

@@ -12,6 +12,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/product/trust/sample"
 	"mailvow/internal/protect/control"
 	"mailvow/internal/protect/erase"
 	"mailvow/internal/protect/evidence"
@@ -47,6 +48,7 @@ type Controls interface {
 // Bundles make what an auditor takes home; app does.
 type Bundles interface {
 	Bundle(ctx context.Context, in scope.Scope, by evidence.Actor) (func(io.Writer) error, error)
+	Sample(ctx context.Context, in scope.Scope, list sample.List, from, to time.Time) (rows []sample.Row, more bool, err error)
 }
 
 // Retention is protect/retain.
@@ -66,9 +68,24 @@ const (
 	ControlsCheck   Op[Named, pledge.Finding]               = "controls/check" // a stream, one line of JSON each
 	ControlsMap     Op[StandardOf, []control.MapLine]       = "controls/map"
 	ControlsExport  Op[struct{}, []byte]                    = "controls/export" // a stream
+	EvidenceList    Op[SampleOf, Sample]                    = "evidence/list"
 	EvidenceBundle  Op[BundleOf, []byte]                    = "evidence/bundle" // a stream
 	RetentionList   Op[struct{}, []Kept]                    = "retention/list"
 )
+
+// SampleOf asks for a list of a period, of one customer or of all.
+type SampleOf struct {
+	Customer ids.Tenant  `json:"customer,omitzero"`
+	List     sample.List `json:"list"`
+	From     time.Time   `json:"from"`
+	To       time.Time   `json:"to"`
+}
+
+// Sample is that list.
+type Sample struct {
+	Rows []sample.Row `json:"rows"`
+	More bool         `json:"more"`
+}
 
 // BundleOf names a customer whose view it is; zero: the operator's.
 type BundleOf struct {
@@ -274,6 +291,13 @@ func (s *Server) controls(mux *http.ServeMux, p Parts) {
 		}
 		_, err = w.Write(append(doc, '\n'))
 		return fault.Wrap(err, "write assessment results")
+	})
+	handle(s, mux, EvidenceList, func(ctx context.Context, in SampleOf) (Sample, error) {
+		if p.Bundles == nil {
+			return Sample{}, absent("lists")
+		}
+		rows, more, err := p.Bundles.Sample(ctx, scopeOf(in.Customer), in.List, in.From, in.To)
+		return Sample{rows, more}, err
 	})
 	stream(s, mux, EvidenceBundle, func(ctx context.Context, in BundleOf, w io.Writer) error {
 		if p.Bundles == nil {

@@ -26,7 +26,7 @@ type Watch interface {
 // RaisedAlert is one line of the board.
 type RaisedAlert struct {
 	ID             string     `json:"id"`
-	Kind           string     `json:"kind" enum:"guessing,probe,retention,backup,space,requests,hold,attestation,finding,scan,volume,export,role,training,incident,contract,sub_processors"`
+	Kind           string     `json:"kind" enum:"guessing,probe,retention,backup,space,requests,hold,attestation,finding,scan,volume,export,role,training,incident,contract,sub_processors,review"`
 	Text           string     `json:"text"`
 	Runbook        string     `json:"runbook" doc:"What to do."`
 	FirstAt        time.Time  `json:"first_at"`

@@ -126,6 +126,7 @@ type Parts struct {
 	Incidents Incidents
 	Controls  Controls
 	Bundles   Bundles
+	Reviews   Reviews
 	Backups   BackupState
 	Inventory *inventory.Inventory
 	Retention Retention

@@ -41,6 +41,7 @@ import (
 	"mailvow/internal/product/trust/incident"
 	"mailvow/internal/product/trust/lawful"
 	"mailvow/internal/product/trust/patch"
+	"mailvow/internal/product/trust/sample"
 	"mailvow/internal/product/trust/supply"
 	"mailvow/internal/protect/access"
 	"mailvow/internal/protect/alert"
@@ -51,6 +52,7 @@ import (
 	"mailvow/internal/protect/link"
 	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/retain"
+	"mailvow/internal/protect/review"
 	"mailvow/internal/protect/tenant"
 	"mailvow/internal/standard/dns"
 )
@@ -175,6 +177,22 @@ func (desk) Map(_ context.Context, _ scope.Scope, standard string) ([]MappedCont
 	return []MappedControl{{Standard: standard, Ref: "1", Status: "gap", Gap: "nobody's", Promises: []MappedPromise{}}}, nil
 }
 
+// reviewShelf has one access.
+type reviewShelf struct{}
+
+func (reviewShelf) State(context.Context, ids.Tenant) (review.State, []review.Item, error) {
+	q := review.QuarterOf(lab.Epoch)
+	return review.State{Quarter: q, Due: q.End(), Past: []review.Review{{Quarter: q.Before(), Signed: lab.Epoch, By: evidence.ByOwner}}}, []review.Item{{What: "user", ID: "usr_x", Detail: "owner", Label: "ann@example.com"}}, nil
+}
+
+func (reviewShelf) Sign(_ context.Context, _ ids.Tenant, _ access.Principal, keep map[string]bool) (review.Review, error) {
+	return review.Review{Quarter: review.QuarterOf(lab.Epoch), Signed: lab.Epoch, Kept: len(keep)}, nil
+}
+
+func (desk) Sample(context.Context, scope.Scope, sample.List, time.Time, time.Time) ([]sample.Row, bool, error) {
+	return []sample.Row{{Entry: 3, At: lab.Epoch, What: "user.join", By: evidence.ByOwner}}, false, nil
+}
+
 func (desk) Bundle(context.Context, scope.Scope, access.Principal) (func(io.Writer) error, error) {
 	return func(w io.Writer) error {
 		_, err := io.WriteString(w, "PK")
@@ -233,7 +251,7 @@ func road(t testing.TB, p *Parts) {
 	must(t, err)
 	_, err = words.Open(t.Context(), p.History, p.DB, p.Vault, p.IDs, p.Clock)
 	must(t, err)
-	p.Bundles = desk{}
+	p.Bundles, p.Reviews = desk{}, reviewShelf{}
 	p.Subjects, p.Records, p.Controls, p.Backups, p.Requests, p.Onward = desk{}, desk{}, desk{}, desk{}, &caseShelf{ids: p.IDs}, &noticeShelf{ids: p.IDs}
 	p.Mentions = &mentionShelf{ids: p.IDs}
 	p.Retention = kept{

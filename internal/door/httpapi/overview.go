@@ -34,7 +34,7 @@ type Overview struct {
 
 // Alert is something that does not go well.
 type Alert struct {
-	Kind string `json:"kind" enum:"retention,requests,hold,incident,sub_processors,contract,guessing,probe,backup,space,attestation,finding,scan,volume,export,role,training"`
+	Kind string `json:"kind" enum:"retention,requests,hold,incident,sub_processors,contract,guessing,probe,backup,space,attestation,finding,scan,volume,export,role,training,review"`
 	Text string `json:"text"`
 }
 

@@ -287,6 +287,7 @@ var bodies = map[string]string{
 	"add-sub-processor":       newVendor,
 	"change-sub-processor":    newVendor,
 	"object-to-sub-processor": `{"reason":"a test"}`,
+	"sign-access-review":      `{"decisions":[{"id":"usr_x","keep":true}]}`,
 	"answer-objection":        `{"answer":"a test"}`,
 	"see-notice":              `{"accept":true}`,
 }
@@ -337,7 +338,7 @@ func (b *bench) try(t testing.TB, o *huma.Operation, in ids.Tenant, with func(*h
 		_, err := b.parts.Queue.Pause(t.Context(), queue.Pause{Tenant: in, Domain: "example.net"})
 		must(t, err)
 	}
-	path = strings.NewReplacer("{index}", "0", "{kind}", "measures", "{whose}", "platform", "{number}", "2", "{name}", "count").Replace(path)
+	path = strings.NewReplacer("{index}", "0", "{kind}", "measures", "{whose}", "platform", "{number}", "2", "{name}", "count", "{list}", "joiners").Replace(path)
 	body := bodies[o.OperationID]
 	if o.RequestBody != nil && body == "" {
 		t.Fatalf("say in bodies what %s takes", o.OperationID)

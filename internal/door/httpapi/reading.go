@@ -67,7 +67,7 @@ var reading = map[string][]string{
 	"list-customers": {}, "create-customer": {}, "get-customer": {}, "change-customer": {},
 	"list-domains": {}, "create-domain": {}, "get-domain": {}, "check-domain": {}, "delete-domain": {},
 	"get-overview": {}, "watch-counts": {},
-	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {}, "get-evidence-bundle": {},
+	"list-controls": {}, "check-controls": {}, "map-controls": {}, "export-controls": {}, "get-evidence-bundle": {}, "get-access-review": {ofUsers}, "sign-access-review": {}, "list-sample": {}, "export-sample": {},
 	"get-inventory": {}, "get-backups": {}, "list-retention": {},
 	"get-policy": {}, "list-policy-versions": {}, "get-policy-version": {}, "list-policy-profiles": {}, "check-policy": {}, "publish-policy": {}, "withdraw-policy": {}, "list-purposes": {}, "list-recipients": {}, "instruct-purpose": {},
 	"get-termination": {}, "order-termination": {}, "undo-termination": {}, "list-terminations": {}, "export-customer": {reads.Any},

@@ -162,6 +162,7 @@ func (a *API) trustRoutes() {
 	register(a, op{id: "set-identifying-attributes", method: http.MethodPut, path: "/v1/subjects/attributes", summary: "Declare which attributes of your messages identify a person, for earlier messages too", tag: tag, needs: p}, a.setAttributes)
 	a.controlRoutes()
 	a.bundleRoutes()
+	a.reviewRoutes()
 	register(a, op{id: "get-inventory", method: http.MethodGet, path: "/v1/inventory", summary: "What is kept, whose, why and for how long", tag: "controls", needs: access.EvidenceRead}, a.getInventory)
 	register(a, op{id: "get-backups", method: http.MethodGet, path: "/v1/backups", summary: "How backups stand: the newest, the last restore that was tried, what is overdue", tag: "controls", needs: access.PlatformRead}, a.getBackups)
 	register(a, op{id: "list-retention", method: http.MethodGet, path: "/v1/retention", summary: "What was purged, what is due, and what could not be purged", tag: "controls", needs: access.PlatformRead}, a.listRetention)

@@ -102,7 +102,7 @@ func (s *Store) Erase(ctx context.Context, subject pledge.Subject) ([]pledge.Era
 	if !ok || err != nil {
 		return nil, err
 	}
-	err = s.deleteUser(ctx, u)
+	err = s.deleteUser(ctx, House(), u)
 	if fault.Is(err, fault.Conflict) {
 		return []pledge.Erased{{Category: "users", Kept: 1, Why: "the last " + string(u.Role) + " of this customer; name another one first"}}, nil
 	}

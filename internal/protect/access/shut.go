@@ -13,7 +13,8 @@ import (
 // the tokens that they made removed. It takes the last owner too, since a breach
 // does not wait for another one; ChangeUser lets them in again.
 func (s *Store) Shut(ctx context.Context, in scope.Scope, id ids.User) (tokens []ids.Token, err error) {
-	if _, err := s.User(ctx, in, id); err != nil {
+	u, err := s.User(ctx, in, id)
+	if err != nil {
 		return nil, err
 	}
 	all, own := in.Args()
@@ -33,6 +34,9 @@ func (s *Store) Shut(ctx context.Context, in scope.Scope, id ids.User) (tokens [
 		}
 		n, err := tx.Do(ctx, s.set, "shut_user", all, own, id, UserSuspended, tx.Now())
 		if err := mustFind(n, err, "There is no such user."); err != nil {
+			return err
+		}
+		if err := s.note(ctx, tx, Leaves, House(), u); err != nil {
 			return err
 		}
 		return s.endSessions(ctx, tx, id)

@@ -45,9 +45,43 @@ type Config struct {
 	// Networks lets a network be a credential. Off unless the operator says so:
 	// who owns an address today may not own it tomorrow.
 	Networks bool
+	// Note puts on record, in the transaction that does it, that a user comes, goes or
+	// gets another role; nil: nobody does.
+	Note func(ctx context.Context, tx *db.Tx, what Turn, by Principal, u User) error
 	// Risen hears of a user who may do more than before; was is "" for a new one.
 	// Nil: nobody does.
 	Risen func(ctx context.Context, by Principal, u User, was Role)
+}
+
+// Turn is what became of a user.
+type Turn string
+
+// The turns.
+const (
+	Joins   Turn = "user.join"
+	Leaves  Turn = "user.leave" // removed or suspended
+	Changes Turn = "user.role"  // another role, or another end of an auditor's access
+)
+
+// note puts a turn on record.
+func (s *Store) note(ctx context.Context, tx *db.Tx, what Turn, by Principal, u User) error {
+	if s.Note == nil || what == "" {
+		return nil
+	}
+	return s.Note(ctx, tx, what, by, u)
+}
+
+// turn says what a change makes of a user; "": nothing.
+func turn(was, is User) Turn {
+	switch {
+	case was.State != is.State && is.State == UserSuspended:
+		return Leaves
+	case was.State != is.State:
+		return Joins
+	case was.Role != is.Role || !was.Until.Equal(is.Until):
+		return Changes
+	}
+	return ""
 }
 
 // Store keeps who may come in.

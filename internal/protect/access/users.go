@@ -155,11 +155,14 @@ func (s *Store) AddUser(ctx context.Context, by Principal, n NewUser) (User, err
 	}
 	err = s.DB.Change(ctx, "add a user", func(tx *db.Tx) error {
 		u.Created = tx.Now()
-		n, err := tx.Do(ctx, s.set, "add_user", u.ID, u.Tenant, hash, blob, u.phc, u.Role, tx.Now(), stamp(u.Until))
+		n, err := tx.Do(ctx, s.set, "add_user", u.ID, u.Tenant, hash, blob, u.phc, u.Role, tx.Now(), micros(u.Until))
 		if err == nil && n == 0 {
 			err = &fault.Error{Kind: fault.Conflict, Field: "email", Text: "A user with this e-mail address exists already."}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.note(ctx, tx, Joins, by, u)
 	})
 	if err == nil {
 		s.risen(ctx, by, u, "")
@@ -248,14 +251,6 @@ func moment(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// stamp writes a time that may not be set.
-func stamp(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
 // ChangeUser changes a user of the scope. A new password, role or suspension
 // ends their sessions. The last owner of a customer stays: Conflict.
 func (s *Store) ChangeUser(ctx context.Context, by Principal, in scope.Scope, id ids.User, c UserChange) (User, error) {
@@ -282,8 +277,11 @@ func (s *Store) ChangeUser(ctx context.Context, by Principal, in scope.Scope, id
 		if taken, err := s.emailTaken(ctx, tx, hash, id); err != nil || taken {
 			return orConflict(err)
 		}
-		n, err := tx.Do(ctx, s.set, "change_user", all, own, id, hash, blob, u.phc, u.Role, u.State, tx.Now(), stamp(u.Until))
+		n, err := tx.Do(ctx, s.set, "change_user", all, own, id, hash, blob, u.phc, u.Role, u.State, tx.Now(), micros(u.Until))
 		if err := mustFind(n, err, "There is no such user."); err != nil {
+			return err
+		}
+		if err := s.note(ctx, tx, turn(was, u), by, u); err != nil {
 			return err
 		}
 		if u.phc == was.phc && u.Role == was.Role && u.State == was.State {
@@ -397,7 +395,7 @@ func (s *Store) RemoveUser(ctx context.Context, by Principal, in scope.Scope, id
 	if err := s.mayTouch(by, u); err != nil {
 		return err
 	}
-	return s.deleteUser(ctx, u)
+	return s.deleteUser(ctx, by, u)
 }
 
 // Dismiss removes an account that was made for a moment, also where there is no
@@ -413,7 +411,7 @@ func (s *Store) Dismiss(ctx context.Context, u User) error {
 	}), "dismiss a user")
 }
 
-func (s *Store) deleteUser(ctx context.Context, u User) error {
+func (s *Store) deleteUser(ctx context.Context, by Principal, u User) error {
 	return fault.Wrap(s.DB.Change(ctx, "remove a user", func(tx *db.Tx) error {
 		if err := s.keepOneOwner(ctx, tx, u, false); err != nil {
 			return err
@@ -422,7 +420,9 @@ func (s *Store) deleteUser(ctx context.Context, u User) error {
 			return err
 		}
 		all, own := scope.Tenant(u.Tenant).Args()
-		_, err := tx.Do(ctx, s.set, "delete_user", all, own, u.ID)
-		return err
+		if _, err := tx.Do(ctx, s.set, "delete_user", all, own, u.ID); err != nil {
+			return err
+		}
+		return s.note(ctx, tx, Leaves, by, u)
 	}), "remove a user")
 }

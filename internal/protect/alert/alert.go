@@ -64,6 +64,7 @@ const (
 	Incident    Kind = "incident"    // a clock of one runs out, or a notice lacks something
 	Contract    Kind = "contract"    // data that was to be gone at a contract's end is not
 	Supply      Kind = "sub_processors"
+	Review      Kind = "review" // nobody reviewed access
 )
 
 var runbook = map[Kind]string{
@@ -83,6 +84,7 @@ var runbook = map[Kind]string{
 	Training:    "Train and screen them and enter it: mailvow attestation add training --user ADDRESS --until DATE.",
 	Incident:    "mailvow incident show says which clock runs and what the notice lacks; mailvow incident notify sends it.",
 	Contract:    "The server's log says what fails; it is tried again by itself. docs/handbook/ending.md says what is destroyed in which order.",
+	Review:      "mailvow access-review show, then mailvow access-review sign; it decides about every user, token, credential and grant.",
 	Supply:      "mailvow sub-processor list; renew its papers, or answer the objections.",
 }
 
@@ -91,7 +93,7 @@ func (k Kind) Runbook() string { return runbook[k] }
 
 // Kinds gives the closed list.
 func Kinds() []Kind {
-	return []Kind{Guessing, Probe, Retention, Backup, Space, Request, Hold, Attestation, Finding, Scan, Volume, Export, Role, Training, Incident, Contract, Supply}
+	return []Kind{Guessing, Probe, Retention, Backup, Space, Request, Hold, Attestation, Finding, Scan, Volume, Export, Role, Training, Incident, Contract, Supply, Review}
 }
 
 // Condition is something that is so now. Marker names what it is about.

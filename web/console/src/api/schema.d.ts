@@ -4,6 +4,24 @@
  */
 
 export interface paths {
+    "/v1/access-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who and what has access to the account, and the reviews of it */
+        get: operations["get-access-review"];
+        put?: never;
+        /** Keep or revoke every access, and sign this quarter's review */
+        post: operations["sign-access-review"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/alerts": {
         parameters: {
             query?: never;
@@ -84,6 +102,40 @@ export interface paths {
         put?: never;
         /** Say that an attestation counts no more */
         post: operations["withdraw-attestation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit/lists/{list}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A list of a period to sample from, out of the evidence log */
+        get: operations["list-sample"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit/lists/{list}/csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A list of a period to sample from, as CSV */
+        get: operations["export-sample"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2078,6 +2130,33 @@ export interface components {
             until: string;
             user: string;
         };
+        AccessItem: {
+            /** @description The role, the scopes, or the kind. */
+            detail: string;
+            id: string;
+            /** @description A name, for who may see users. */
+            label?: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string | null;
+            /** Format: date-time */
+            used_at: string | null;
+            /** @enum {string} */
+            what: "user" | "token" | "credential" | "grant";
+        };
+        AccessReview: {
+            /** Format: date-time */
+            due_at: string;
+            items: components["schemas"]["AccessItem"][];
+            /** @description The quarter before had none, and this one has none yet. */
+            overdue: boolean;
+            past: components["schemas"]["SignedReview"][];
+            /** @example 2026-Q4 */
+            quarter: string;
+            /** @description This quarter's is. */
+            signed: boolean;
+        };
         AdmitInBody: {
             /**
              * Format: int64
@@ -2105,7 +2184,7 @@ export interface components {
         };
         Alert: {
             /** @enum {string} */
-            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors" | "contract" | "guessing" | "probe" | "backup" | "space" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training";
+            kind: "retention" | "requests" | "hold" | "incident" | "sub_processors" | "contract" | "guessing" | "probe" | "backup" | "space" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training" | "review";
             text: string;
         };
         AnswerInBody: {
@@ -2767,6 +2846,10 @@ export interface components {
             what: string;
             where: string[];
             whose: string;
+        };
+        Item: {
+            id: string;
+            keep: boolean;
         };
         ItemsOutOperatorEndpointBody: {
             items: components["schemas"]["OperatorEndpoint"][];
@@ -3640,7 +3723,7 @@ export interface components {
             first_at: string;
             id: string;
             /** @enum {string} */
-            kind: "guessing" | "probe" | "retention" | "backup" | "space" | "requests" | "hold" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training" | "incident" | "contract" | "sub_processors";
+            kind: "guessing" | "probe" | "retention" | "backup" | "space" | "requests" | "hold" | "attestation" | "finding" | "scan" | "volume" | "export" | "role" | "training" | "incident" | "contract" | "sub_processors" | "review";
             /** Format: date-time */
             last_at: string;
             /** @description What to do. */
@@ -3786,6 +3869,10 @@ export interface components {
              */
             review_at: string;
         };
+        ReviewToSignBody: {
+            /** @description One for every access; what is not kept is revoked at once. */
+            decisions: components["schemas"]["Item"][];
+        };
         Route: {
             /** Format: date-time */
             created_at: string;
@@ -3822,6 +3909,27 @@ export interface components {
              * @example 2027-12-31
              */
             until?: string;
+        };
+        SampleList: {
+            items: components["schemas"]["SampleRow"][];
+            /** @description There are more than fit; ask for a shorter period. */
+            more: boolean;
+        };
+        SampleRow: {
+            /** Format: date-time */
+            at: string;
+            /** @description The capacity in which somebody acted; the log names nobody. */
+            by: string;
+            /** @description Whose; without one the platform as a whole. */
+            customer?: string;
+            /**
+             * Format: int64
+             * @description Of the evidence log, from 0.
+             */
+            entry: number;
+            target?: string;
+            /** @description The act, or the promise whose probe failed. */
+            what: string;
         };
         ScopeAnswer: {
             customers: components["schemas"]["IncidentScope"][];
@@ -3894,6 +4002,21 @@ export interface components {
             link: string;
             /** @description Where the console takes it. */
             path: string;
+        };
+        SignedReview: {
+            /** @description In which capacity. */
+            by: string;
+            /** @description A line each: what, identifier, keep or revoke. */
+            decisions: string;
+            /** @description Of the evidence log. */
+            entry: string;
+            /** Format: int64 */
+            kept: number;
+            quarter: string;
+            /** Format: int64 */
+            revoked: number;
+            /** Format: date-time */
+            signed_at: string;
         };
         Step: {
             /** Format: date-time */
@@ -4376,6 +4499,71 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-access-review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessReview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "sign-access-review": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A word of your own, such as a UUID. A repeat with the same key and body within 24 hours does nothing again and gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewToSignBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedReview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-alerts": {
         parameters: {
             query?: {
@@ -4569,6 +4757,80 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Attestation"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-sample": {
+        parameters: {
+            query?: {
+                /** @description Without it a year before the end. */
+                from?: string;
+                /** @description Not itself in the period; without it now. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                list: "changes" | "grants" | "joiners" | "leavers" | "incidents" | "failed_probes";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SampleList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-sample": {
+        parameters: {
+            query?: {
+                /** @description Without it a year before the end. */
+                from?: string;
+                /** @description Not itself in the period; without it now. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                list: "changes" | "grants" | "joiners" | "leavers" | "incidents" | "failed_probes";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Length"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
