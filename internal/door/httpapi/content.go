@@ -14,6 +14,7 @@ import (
 	"mailvow/internal/base/ids"
 	"mailvow/internal/base/message"
 	"mailvow/internal/base/scope"
+	"mailvow/internal/protect/policy"
 	"mailvow/internal/protect/reads"
 )
 
@@ -47,9 +48,21 @@ func download(contentType, name string, size int64, from io.Reader, done io.Clos
 	return s
 }
 
+// mayPreview holds the policy in force: where it says that content is not shown, no
+// role opens it.
+func (a *API) mayPreview(who Asker) error {
+	if a.parts.Policy != nil && a.parts.Policy.For(who.Tenant, a.parts.Clock.Now()).Document.Preview == policy.Off {
+		return fault.New(fault.Denied, "The privacy policy in force says that the content of messages is not shown (preview: off).")
+	}
+	return nil
+}
+
 func (a *API) getContent(ctx context.Context, who Asker, in *ByID) (*stream, error) {
 	id, err := idAt[ids.Message]("path.id", in.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.mayPreview(who); err != nil {
 		return nil, err
 	}
 	content, err := a.parts.Queue.Content(ctx, who.Scope, id)
@@ -89,6 +102,9 @@ type parsedOut struct{ Body Parsed }
 func (a *API) getParsed(ctx context.Context, who Asker, in *ByID) (*parsedOut, error) {
 	id, err := idAt[ids.Message]("path.id", in.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.mayPreview(who); err != nil {
 		return nil, err
 	}
 	content, err := a.parts.Queue.Content(ctx, who.Scope, id)

@@ -40,7 +40,7 @@ type MessageDetail struct {
 	Timeline     []TimelineEntry    `json:"timeline" nullable:"false"`
 	Headers      []HeaderField      `json:"headers" nullable:"false" doc:"While the content is here, for who may read it."`
 	Inbound      *InboundRecord     `json:"inbound,omitempty"`
-	ContentIsFor bool               `json:"has_content" doc:"The content is still here."`
+	ContentIsFor bool               `json:"has_content" doc:"The content is still here, and the policy in force lets it be shown."`
 }
 
 // MessageRecipient is where one recipient stands.
@@ -121,7 +121,10 @@ func (a *API) getMessage(ctx context.Context, who Asker, in *ByID) (*messageOut,
 	}
 	out := &messageOut{detail(events, waiting)}
 	content, may := who.May(access.MessagesContent)
-	if may && content.Allows(events[0].Tenant) {
+	switch {
+	case a.mayPreview(who) != nil:
+		out.Body.ContentIsFor = false
+	case may && content.Allows(events[0].Tenant):
 		err = a.withHeaders(ctx, &out.Body, id, events[0].Tenant)
 	}
 	return out, err

@@ -11,6 +11,8 @@ import (
 	"mailvow/internal/base/message"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/protect/access"
+	"mailvow/internal/protect/evidence"
+	"mailvow/internal/protect/policy"
 )
 
 // content reads what the queue holds of a message.
@@ -79,6 +81,17 @@ func TestSend(t *testing.T) {
 	}
 	if r := b.call("GET", "/v1/messages/"+made.ID+"/content", "", b.as(t, b.acme, access.Operator)); r.Code != 404 {
 		t.Errorf("the operator reads a customer's mail: %d", r.Code)
+	}
+	_, _, err = b.parts.Policy.Publish(t.Context(), policy.Draft{Tenant: b.acme, Text: "preview: \"off\"", Role: evidence.ByOwner})
+	must(t, err)
+	for _, part := range []string{"parsed", "content"} {
+		if r := b.call("GET", "/v1/messages/"+made.ID+"/"+part, "", token); r.Code != 403 {
+			t.Errorf("under preview: off %s is answered %d", part, r.Code)
+		}
+	}
+	b.call("GET", "/v1/messages/"+made.ID, "", token).into(t, &d)
+	if d.ContentIsFor || d.Subject != "Grüße" {
+		t.Errorf("under preview: off %+v", d)
 	}
 }
 

@@ -21,7 +21,7 @@ type Said struct {
 
 // obeyed are the settings that a part of this server acts on; a path stands for
 // all below it. What is not here is on record, and said to be no more than that.
-var obeyed = []string{"termination", "retention", "purposes", "record", "visible", "tls", "notice.policy", "staff", "training", "findings", "scans", "notice.sub_processor", "sub_processors", "breach"}
+var obeyed = []string{"termination", "retention", "purposes", "record", "visible", "tls", "notice.policy", "staff", "training", "findings", "scans", "notice.sub_processor", "sub_processors", "breach", "places", "preview"}
 
 // Obeyed reports whether a part of this server acts on a setting.
 func Obeyed(path string) bool {
