@@ -377,7 +377,7 @@ func TestSettingsByPath(t *testing.T) {
 	if !Obeyed("retention.message records") || !Obeyed("notice.policy") || Obeyed("notice.other") || Obeyed("recorded") {
 		t.Error("what is obeyed is not told by its path")
 	}
-	own, err := From(map[string]string{"sub_processors": "[Example Cloud]"}) // no profile can know an operator's
+	own, err := From(map[string]string{"sub_processors": "[Example Cloud]", "places": "[eu]"}) // no profile can know an operator's
 	if err != nil {
 		t.Fatal(err)
 	}

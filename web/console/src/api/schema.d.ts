@@ -2999,7 +2999,7 @@ export interface components {
             customer: string;
             /** @enum {string} */
             direction: "outbound" | "inbound" | "notice";
-            /** @description The content is still here. */
+            /** @description The content is still here, and the policy in force lets it be shown. */
             has_content: boolean;
             /** @description While the content is here, for who may read it. */
             headers: components["schemas"]["HeaderField"][];
