@@ -446,7 +446,7 @@ func TestProbesSeeWhatIsBroken(t *testing.T) {
 		{id: "mb-rights7", after: unfiltered, says: "after restriction mail to the person is deferred"},
 		{id: "cl-rights", after: leaky, says: "the public page tells a known address from an unknown one"},
 		{id: "mb-ccpa", after: statement("create trigger slow after insert on request_share begin update request_share set due = due + 864000000000 where request = new.request; end"), says: "the answer is due"},
-		{id: "mb-erase", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "a record whose period is over answers 200"},
+		{id: "mb-erase", after: statement("create trigger keep before delete on history begin select raise(ignore); end"), says: "after the purge the sealed record is still in"},
 		{id: "ca-termination", after: keptBack, says: "the certificate counts no records"},
 		{id: "cl-contract-end", after: func(_ *testing.T, h *House) {
 			h.endings.Outlive = func(context.Context, ids.Tenant) (int, error) { return 0, errClosed }

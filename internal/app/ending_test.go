@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"mailvow/internal/base/fault"
+	"mailvow/internal/base/pledge"
 	"mailvow/internal/base/scope"
 	"mailvow/internal/flow/queue"
 	"mailvow/internal/flow/suppress"
@@ -94,6 +95,9 @@ func leave(h *heldHouse) *leaving {
 	if status, text := l.call("GET", "/v1/messages", ""); status != 200 {
 		h.Fatalf("list: %d %s", status, text)
 	}
+	l.mentioned()
+	l.reviewed()
+	must(h.T, h.subjects.Declare(ctx, c.ID, bySystem, map[string]pledge.Sort{"customer": pledge.CustomerNumber}))
 	must(h.T, h.reads.Flush(ctx))
 	must(h.T, h.words.CatchUp(ctx))
 	must(h.T, h.index.CatchUp(ctx))
@@ -117,13 +121,37 @@ func (l *leaving) waiting() {
 	})
 	_, err := l.queue.Pause(l.Context(), queue.Pause{Tenant: l.owner, Reason: "a test"})
 	must(l.T, err)
-	if status, text := l.call("POST", "/v1/messages", `{"from":"boss@leaving.example","to":["dan@persons.example"],"subject":"Waits","text":"Hello Dan"}`); status >= 300 {
+	if status, text := l.call("POST", "/v1/messages", `{"from":"boss@leaving.example","to":["dan@persons.example"],"subject":"Waits","text":"Hello Dan, eve@persons.example asks for you"}`); status >= 300 {
 		l.Fatalf("send: %d %s", status, text)
 	}
 	l.until("the message to be set aside", func() bool {
 		counts, err := l.queue.Counts(l.Context(), scope.Tenant(l.owner))
 		return err == nil && counts[queue.Paused] == 1
 	})
+}
+
+// mentioned has somebody looked for in the mail that waits.
+func (l *leaving) mentioned() {
+	l.Helper()
+	_, err := l.mentions.Order(l.Context(), l.owner, bySystem, pledge.Subject{Address: l.address("eve@persons.example")})
+	must(l.T, err)
+	l.until("a text that names the person to be found", func() bool {
+		list, err := l.mentions.List(l.Context(), scope.Tenant(l.owner), 0, 10)
+		return err == nil && len(list) == 1 && !list[0].Ended.IsZero() && list[0].Found == 1
+	})
+}
+
+// reviewed keeps every access.
+func (l *leaving) reviewed() {
+	l.Helper()
+	items, err := l.reviews.Items(l.Context(), l.owner)
+	must(l.T, err)
+	keep := map[string]bool{}
+	for _, x := range items {
+		keep[x.ID] = true
+	}
+	_, err = l.reviews.Sign(l.Context(), l.owner, bySystem, keep)
+	must(l.T, err)
 }
 
 func (l *leaving) until(what string, done func() bool) {

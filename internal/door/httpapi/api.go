@@ -167,8 +167,8 @@ type API struct {
 
 const (
 	maxAskers = 20_000
-	// Ten attempts to sign in at once, then one in six seconds, per address and
-	// per account.
+	// Ten attempts to sign in at once, then one in six seconds: for each account,
+	// and for each address those that fail.
 	signInRate, signInBurst = 1.0 / 6, 10
 )
 

@@ -165,6 +165,28 @@ func TestGuessing(t *testing.T) {
 	}
 }
 
+// TestAnOfficeBehindOneAddress: those who sign in leave the attempts of their address
+// to the others.
+func TestAnOfficeBehindOneAddress(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	from := func(r *http.Request) { r.RemoteAddr = "192.0.2.7:1234" }
+	if r := b.call("PATCH", "/v1/session", `{"password":"a new long password"}`, b.as(t, b.acme, access.Owner)); r.Code != 200 {
+		t.Fatal(r.Code)
+	}
+	for i := range 9 {
+		if r := b.call("POST", "/v1/session", `{"email":"owner@acme.example","password":"a new long password"}`, from); r.Code != 201 && r.Code != 200 {
+			t.Fatalf("sign-in %d: %d", i+1, r.Code)
+		}
+	}
+	for i := range 11 {
+		r := b.call("POST", "/v1/session", `{"email":"nobody`+strconv.Itoa(i)+`@acme.example","password":"wrong wrong wrong"}`, from)
+		if want := map[bool]int{true: 401, false: 429}[i < 10]; r.Code != want {
+			t.Errorf("attempt %d: %d, want %d", i+1, r.Code, want)
+		}
+	}
+}
+
 // TestGuessingFromOneNetwork: who has an IPv6 /64 to choose from is one address.
 func TestGuessingFromOneNetwork(t *testing.T) {
 	t.Parallel()

@@ -41,6 +41,17 @@ func (r *rates) take(h http.Header, asker string, now time.Time) bool {
 	return ok
 }
 
+// reserve asks for one request at now that back gives back, if it turns out to be
+// none that is to be counted.
+func (r *rates) reserve(asker string, now time.Time) (back func(), ok bool) {
+	got := r.of(asker, now).ReserveN(now, 1)
+	if got.DelayFrom(now) > 0 {
+		got.CancelAt(now)
+		return nil, false
+	}
+	return func() { got.CancelAt(now) }, true
+}
+
 func (r *rates) of(asker string, now time.Time) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()

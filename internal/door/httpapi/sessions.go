@@ -108,9 +108,8 @@ func (a *API) signIn(ctx context.Context, _ Asker, in *signIn) (*sessionOut, err
 	return out, nil
 }
 
-// byPassword bounds the attempts per account and per address, of which an IPv6
-// /64 is one; the password's
-// hash is dear on purpose.
+// byPassword bounds the attempts for each account, and those that fail from each
+// address, of which an IPv6 /64 is one: the password's hash is dear on purpose.
 func (a *API) byPassword(ctx context.Context, email, password string) (string, access.Principal, error) {
 	to, err := address.Parse(email)
 	if err != nil {
@@ -118,12 +117,15 @@ func (a *API) byPassword(ctx context.Context, email, password string) (string, a
 		return "", access.Principal{}, fault.Field("email", text)
 	}
 	now := a.parts.Clock.Now()
-	for _, asker := range []string{"from " + networkOf(requestOf(ctx).peer), "for " + to.Canonical()} {
-		if !a.signIns.take(http.Header{}, asker, now) {
-			return "", access.Principal{}, fault.New(fault.Exhausted, "Too many attempts to sign in. Wait a minute, or ask for a one-time link.")
-		}
+	back, ok := a.signIns.reserve("from "+networkOf(requestOf(ctx).peer), now)
+	if !ok || !a.signIns.take(http.Header{}, "for "+to.Canonical(), now) {
+		return "", access.Principal{}, fault.New(fault.Exhausted, "Too many attempts to sign in. Wait a minute, or ask for a one-time link.")
 	}
-	return a.parts.Access.SignIn(ctx, to, password)
+	secret, who, err := a.parts.Access.SignIn(ctx, to, password)
+	if err == nil {
+		back() // an office behind one address is no guesser
+	}
+	return secret, who, err
 }
 
 func (a *API) cookie(secret string, life time.Duration) string {
